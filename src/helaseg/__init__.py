@@ -1,0 +1,80 @@
+"""Cells, nuclei and membranes from volume electron microscopy, without training.
+
+Public names are loaded on first use, so that ``import helaseg`` costs a few
+milliseconds and imports neither numba, torch nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from helaseg.cells.cell import CellConfig, segment_cell
+    from helaseg.cells.detect import DetectConfig, detect_cells
+    from helaseg.cells.nucleus import NucleusConfig, segment_nucleus
+    from helaseg.cells.rois import RoiConfig, rois_from_tracks
+    from helaseg.cells.track import TrackConfig, link_detections
+    from helaseg.core.grid import Grid, Roi
+    from helaseg.core.objects import CellFlag, Detection, Track
+    from helaseg.core.results import Provenance, SegmentationResult
+    from helaseg.core.scores import Score, ScoreTable
+    from helaseg.core.volume import LabelVolume, ProbabilityVolume, Volume
+    from helaseg.errors import HelasegError, HelasegWarning
+    from helaseg.io import open_volume
+    from helaseg.metrics.evaluate import evaluate
+    from helaseg.pipelines.classical import RunConfig, run, segment
+    from helaseg.synthetic import Phantom, PhantomConfig, make_phantom
+
+_PUBLIC = {
+    "CellConfig": "helaseg.cells.cell",
+    "CellFlag": "helaseg.core.objects",
+    "DetectConfig": "helaseg.cells.detect",
+    "Detection": "helaseg.core.objects",
+    "Grid": "helaseg.core.grid",
+    "HelasegError": "helaseg.errors",
+    "HelasegWarning": "helaseg.errors",
+    "LabelVolume": "helaseg.core.volume",
+    "NucleusConfig": "helaseg.cells.nucleus",
+    "Phantom": "helaseg.synthetic",
+    "PhantomConfig": "helaseg.synthetic",
+    "ProbabilityVolume": "helaseg.core.volume",
+    "Provenance": "helaseg.core.results",
+    "Roi": "helaseg.core.grid",
+    "RoiConfig": "helaseg.cells.rois",
+    "RunConfig": "helaseg.pipelines.classical",
+    "Score": "helaseg.core.scores",
+    "ScoreTable": "helaseg.core.scores",
+    "SegmentationResult": "helaseg.core.results",
+    "Track": "helaseg.core.objects",
+    "TrackConfig": "helaseg.cells.track",
+    "Volume": "helaseg.core.volume",
+    "detect_cells": "helaseg.cells.detect",
+    "evaluate": "helaseg.metrics.evaluate",
+    "link_detections": "helaseg.cells.track",
+    "make_phantom": "helaseg.synthetic",
+    "open_volume": "helaseg.io",
+    "rois_from_tracks": "helaseg.cells.rois",
+    "run": "helaseg.pipelines.classical",
+    "segment": "helaseg.pipelines.classical",
+    "segment_cell": "helaseg.cells.cell",
+    "segment_nucleus": "helaseg.cells.nucleus",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        globals()[name] = value
+        return value
+    if name in {"image", "metrics", "io", "synthetic"}:
+        return importlib.import_module(f"helaseg.{name}")
+    raise AttributeError(f"module 'helaseg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The nouns of helaseg: grids, volumes, detections, tracks, scores, results."""

@@ -1,0 +1,71 @@
+"""Every error and warning that helaseg raises on purpose.
+
+::
+
+    HelasegError
+    ├── ParameterError      (ValueError)   an argument or setting is wrong
+    ├── GridMismatchError   (ValueError)   two volumes do not lie on the same grid
+    ├── DataFormatError     (ValueError)   a file is not what it should be
+    │   ├── MissingVoxelSizeError          neither the file nor the caller gives the voxel size
+    │   └── MissingSlicesError             a gap in the slice numbers
+    ├── OutputExistsError   (FileExistsError)  the output folder holds another job's files
+    ├── JobError            (RuntimeError) a job failed while it ran
+    └── MissingExtraError   (ImportError)  an optional dependency is not installed
+    HelasegWarning (UserWarning)
+    ├── NothingFoundWarning                a step found nothing; says what to try
+    └── UndefinedScoreWarning              a score has no value; says why
+
+A message says what was expected, what came and what to do next, in one line.
+The command line turns `HelasegError` into that line and exit code 2 (wrong
+use or bad input), `JobError` into exit code 1.
+"""
+
+from __future__ import annotations
+
+
+class HelasegError(Exception):
+    """Base of all errors that helaseg raises on purpose."""
+
+
+class ParameterError(HelasegError, ValueError):
+    """An argument or a setting is out of range or of the wrong kind."""
+
+
+class GridMismatchError(HelasegError, ValueError):
+    """Two volumes do not share shape, voxel size and offset."""
+
+
+class DataFormatError(HelasegError, ValueError):
+    """A file or folder is not what it should be."""
+
+
+class MissingVoxelSizeError(DataFormatError):
+    """Neither the file nor the caller gives the voxel size."""
+
+
+class MissingSlicesError(DataFormatError):
+    """The slice numbers of a folder have gaps."""
+
+
+class OutputExistsError(HelasegError, FileExistsError):
+    """The output folder is in use by another job."""
+
+
+class JobError(HelasegError, RuntimeError):
+    """A job failed while it ran; what is finished is kept."""
+
+
+class MissingExtraError(HelasegError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class HelasegWarning(UserWarning):
+    """Base of all warnings that helaseg raises on purpose."""
+
+
+class NothingFoundWarning(HelasegWarning):
+    """A step found nothing; the message says what to try."""
+
+
+class UndefinedScoreWarning(HelasegWarning):
+    """A score has no value; the message says why."""
