@@ -1,0 +1,197 @@
+"""Exact Euclidean distances inside a mask, and what follows from the nearest voxel."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from helaseg._kernels import distance as kernels
+from helaseg._validate import as_labels, as_mask, as_spacing, check_positive, check_shape_match
+from helaseg.errors import ParameterError
+
+
+@overload
+def distance_transform(
+    mask: ArrayLike,
+    *,
+    spacing: Any = ...,
+    out: NDArray[np.float32] | None = ...,
+    return_indices: Literal[False] = ...,
+) -> NDArray[np.float32]: ...
+
+
+@overload
+def distance_transform(
+    mask: ArrayLike,
+    *,
+    spacing: Any = ...,
+    out: NDArray[np.float32] | None = ...,
+    return_indices: Literal[True],
+) -> tuple[NDArray[np.float32], NDArray[Any]]: ...
+
+
+def distance_transform(
+    mask: ArrayLike,
+    *,
+    spacing: Any = None,
+    out: NDArray[np.float32] | None = None,
+    return_indices: bool = False,
+) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[Any]]:
+    """Distance of each True voxel to the centre of the nearest False voxel.
+
+    Parameters
+    ----------
+    mask : (H, W) or (D, H, W) array of bools or numbers
+        Non-zero voxels are True.
+    spacing : float or one float per axis, optional
+        Distance between voxel centres along z, y, x (default 1); the result
+        has its unit.
+    out : float32 array of the mask's shape, optional
+        C-contiguous array to write into; it is returned.
+    return_indices : bool
+        Also return where the nearest False voxel is.
+
+    Returns
+    -------
+    distance : float32 array of the mask's shape, in the unit of `spacing`
+        0 at False voxels. Infinity everywhere where no voxel is False: the
+        image border is no False voxel.
+    indices : int32 array of the mask's shape (int64 from 2**31 voxels on)
+        Only with ``return_indices=True``: index of the nearest False voxel in
+        the ravelled mask, -1 where there is none. Of equally near ones it is
+        the one with the lowest z, then x, then y.
+
+    Raises
+    ------
+    ParameterError
+        Wrong number of axes, spacing or `out`.
+
+    Notes
+    -----
+    1. Scan each column down and up: rows to the nearest False voxel.
+    2. For each row, the lower envelope of the parabolas over its columns.
+    3. In 3-D the same along z.
+    4. Square root, times the spacing along x.
+
+    Squared distances between the steps are float32 in units of the spacing
+    along x: exact for equal or whole-numbered ratios of spacing up to 4096
+    pixels, else within 2e-7 of the distance. Beyond `out` (and the indices)
+    it needs a few lines of the image. It releases the GIL, so slices may run
+    in a thread pool.
+
+    References
+    ----------
+    P. Felzenszwalb, D. Huttenlocher (2012), Distance transforms of sampled
+    functions, Theory of Computing 8(19), doi:10.4086/toc.2012.v008a019.
+    A. Aggarwal et al. (1987), Geometric applications of a matrix-searching
+    algorithm, Algorithmica 2, doi:10.1007/BF01840359.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> distance_transform(np.array([[0, 1, 1, 1]]), spacing=10)
+    array([[ 0., 10., 20., 30.]], dtype=float32)
+    """
+    solid = as_mask("mask", mask)
+    steps = (1.0,) * (3 - solid.ndim) + as_spacing("spacing", spacing, solid.ndim)
+    distance = _as_float32_out(out, solid.shape)
+    stack = solid.view(np.uint8).reshape((1,) * (3 - solid.ndim) + solid.shape)
+    # a writable and a read-only array would each compile a kernel of their own
+    stack.flags.writeable = False
+    squared = distance.reshape(stack.shape)
+    weight_z, weight_y, weight_x = ((step / steps[2]) ** 2 for step in steps)
+    indices = None
+    if return_indices:
+        wide = stack.size > np.iinfo(np.int32).max
+        indices = np.empty(stack.shape, dtype=np.int64 if wide else np.int32)
+    if stack.size:
+        if indices is None:
+            kernels.squared_in_slices(stack, weight_y, weight_x, squared)
+            if len(stack) > 1:
+                kernels.squared_across_slices(weight_z, squared)
+        else:
+            kernels.nearest_in_slices(stack, weight_y, weight_x, squared, indices)
+            if len(stack) > 1:
+                kernels.nearest_across_slices(weight_z, squared, indices)
+        kernels.roots(squared.reshape(-1), steps[2])
+    return distance if indices is None else (distance, indices.reshape(solid.shape))
+
+
+def expand_labels(
+    labels: ArrayLike,
+    *,
+    max_distance: float | None = None,
+    spacing: Any = None,
+    mask: ArrayLike | None = None,
+) -> NDArray[Any]:
+    """Give unlabelled voxels the label of the nearest labelled one.
+
+    Parameters
+    ----------
+    labels : (H, W) or (D, H, W) array of non-negative integers
+        Voxels with 0 are to be filled; labelled voxels never change.
+    max_distance : float, optional
+        In the unit of `spacing`; voxels further away stay 0 (default: no limit).
+    spacing : float or one float per axis, optional
+        Distance between voxel centres along z, y, x (default 1).
+    mask : array of the same shape, optional
+        Only True voxels are filled. Distances are straight lines, also across
+        voxels outside the mask.
+
+    Returns
+    -------
+    labels : array of the same shape and dtype
+        Of equally near labelled voxels the one with the lowest z, then x, then
+        y gives its label.
+
+    Raises
+    ------
+    ParameterError
+        Labels that are no integers or negative, shapes that differ, a negative distance.
+
+    Notes
+    -----
+    Beyond the result it needs 9 bytes per voxel.
+    """
+    array = as_labels("labels", labels)
+    if max_distance is not None:
+        check_positive("max_distance", max_distance, zero=True)
+    wanted = None
+    if mask is not None:
+        wanted = as_mask("mask", mask)
+        check_shape_match("mask", wanted.shape, "labels", array.shape)
+    distance, nearest = distance_transform(array == 0, spacing=spacing, return_indices=True)
+    fill = nearest >= 0
+    if max_distance is not None:
+        # rounded as the distances are, so that a voxel exactly at the limit is filled
+        fill &= distance <= np.float32(max_distance)
+    del distance
+    if wanted is not None:
+        fill &= wanted
+    expanded = array.copy(order="C")
+    flat = np.ascontiguousarray(array).ravel()
+    for target, source, chosen in zip(expanded, nearest, fill, strict=True):
+        target[chosen] = flat[source[chosen]]
+    return expanded
+
+
+def _as_float32_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if out is None:
+        return np.empty(shape, dtype=np.float32)
+    fits = (
+        isinstance(out, np.ndarray)
+        and out.shape == shape
+        and out.dtype == np.float32
+        and out.flags.c_contiguous
+        and out.flags.writeable
+    )
+    if not fits:
+        came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        msg = (
+            f"'out' must be a writable C-contiguous float32 array of shape {shape}, got {came}; "
+            "leave it away to get a new array"
+        )
+        raise ParameterError(msg)
+    return out

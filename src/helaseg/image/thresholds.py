@@ -1,0 +1,272 @@
+"""Thresholds from the grey-value histogram."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from helaseg._kernels import histogram as _kernel
+from helaseg._validate import as_array, as_mask, check_shape_match
+from helaseg.errors import ParameterError
+
+_CHUNK = 1 << 20
+
+
+def histogram(
+    image: ArrayLike, *, bins: int = 256, mask: ArrayLike | None = None
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Count the grey values of an image.
+
+    Parameters
+    ----------
+    image : array of bools, integers or floats, shape (Y, X) or (Z, Y, X)
+        Grey values.
+    bins : int
+        Number of equally wide bins for floats and for integers of 32 and 64
+        bits. Images of 8 and 16 bits have one bin per grey level.
+    mask : array, shape of `image`, optional
+        True = counted.
+
+    Returns
+    -------
+    counts : int64 array, shape (B,)
+        Pixels per bin.
+    centres : array, shape (B,)
+        Grey level of each bin: all 256 or 65536 levels of the dtype as int64,
+        or the bin centres as float64, from the smallest to the largest finite
+        value.
+
+    Raises
+    ------
+    ParameterError
+        If no finite pixel is left to count, or an argument is out of range.
+
+    Notes
+    -----
+    NaN and infinities are not counted. An image of one single value has one bin.
+    """
+    array = as_array("image", image)
+    if bins < 1:
+        msg = f"'bins' must be at least 1, got {bins!r}"
+        raise ParameterError(msg)
+    chosen = None if mask is None else as_mask("mask", mask)
+    if chosen is not None:
+        check_shape_match("mask", chosen.shape, "image", array.shape)
+        if not chosen.any():
+            msg = "'mask' must hold at least one True pixel, it holds none; pass another mask"
+            raise ParameterError(msg)
+    if array.size == 0:
+        msg = f"'image' must hold at least one pixel, got shape {array.shape}"
+        raise ParameterError(msg)
+    if array.dtype == bool:
+        array = array.view(np.uint8)
+    if array.dtype.kind in "ui" and array.dtype.itemsize <= 2:
+        return _count_levels(array, chosen)
+    values = (array if chosen is None else array[chosen]).reshape(-1)
+    return _count_values(values, bins)
+
+
+def otsu_threshold(
+    image: ArrayLike, *, mask: ArrayLike | None = None, bins: int = 256
+) -> int | float:
+    """Grey value that parts an image into dark and bright (``image > threshold``).
+
+    Parameters
+    ----------
+    image : array of bools, integers or floats, shape (Y, X) or (Z, Y, X)
+        Grey values.
+    mask : array, shape of `image`, optional
+        True = considered.
+    bins : int
+        Bins for floats and for integers of 32 and 64 bits, see `histogram`;
+        images of 8 and 16 bits have one bin per grey level.
+
+    Returns
+    -------
+    int or float
+        The highest grey level of the dark class for integers of 8 and 16 bits;
+        otherwise the centre of the highest bin of the dark class. A constant
+        image gives its value.
+
+    Raises
+    ------
+    ParameterError
+        If no finite pixel is left, or an argument is out of range.
+
+    Notes
+    -----
+    The definition is that of `skimage.filters.threshold_otsu`: the variance
+    between the classes ``n0 n1 (m0 - m1)^2`` is largest; of several equal
+    maxima the first. It is evaluated in float64.
+
+    References
+    ----------
+    Otsu, N. (1979). A threshold selection method from gray-level histograms.
+    IEEE Transactions on Systems, Man, and Cybernetics 9(1), 62-66.
+    doi:10.1109/TSMC.1979.4310076
+    """
+    counts, centres = _occupied(*histogram(image, bins=bins, mask=mask))
+    if counts.size == 1:
+        return centres[0].item()
+    below = np.cumsum(counts)[:-1].astype(float)
+    above = np.cumsum(counts[::-1])[::-1][1:].astype(float)
+    moments = counts * centres.astype(float)
+    mean_below = np.cumsum(moments)[:-1] / below
+    mean_above = np.cumsum(moments[::-1])[::-1][1:] / above
+    variance = below * above * (mean_below - mean_above) ** 2
+    return centres[int(np.argmax(variance))].item()
+
+
+def multi_otsu(
+    image: ArrayLike, *, classes: int = 3, mask: ArrayLike | None = None, bins: int = 256
+) -> tuple[int | float, ...]:
+    """Grey values that part an image into several classes.
+
+    Parameters
+    ----------
+    image : array of bools, integers or floats, shape (Y, X) or (Z, Y, X)
+        Grey values.
+    classes : int
+        Number of classes, at least 2.
+    mask : array, shape of `image`, optional
+        True = considered.
+    bins : int
+        As in `otsu_threshold`; a 16-bit image with more grey levels than `bins`
+        between its extremes is counted in at most `bins` groups of equally many
+        levels.
+
+    Returns
+    -------
+    tuple of int or float, length ``classes - 1``
+        Increasing thresholds; class k has ``t[k - 1] < value <= t[k]``. With
+        fewer occupied bins than classes the largest value fills up the tuple,
+        so that a constant image gives its value ``classes - 1`` times.
+
+    Raises
+    ------
+    ParameterError
+        If `classes` is below 2, or as in `otsu_threshold`.
+
+    Notes
+    -----
+    Maximises the sum over classes of ``S^2 / n`` (S the sum and n the number of
+    the grey values), which is the variance between the classes up to a constant,
+    by dynamic programming over the bins: exact, and of order
+    ``classes x bins^2``.
+
+    References
+    ----------
+    Liao, P.-S., Chen, T.-S., Chung, P.-C. (2001). A fast algorithm for
+    multilevel thresholding. Journal of Information Science and Engineering
+    17(5), 713-727. doi:10.6688/JISE.2001.17.5.1
+    """
+    if classes < 2:
+        msg = f"'classes' must be at least 2, got {classes!r}"
+        raise ParameterError(msg)
+    counts, centres = _occupied(*histogram(image, bins=bins, mask=mask))
+    values = centres.astype(float)
+    n_levels = int(centres[-1] - centres[0]) + 1 if centres.dtype.kind == "i" else 0
+    if n_levels > max(bins, 256):
+        counts, values, centres = _group_levels(counts, centres, width=-(-n_levels // bins))
+    if counts.size < classes:
+        found = [c.item() for c in centres[:-1]]
+        return tuple(found + [centres[-1].item()] * (classes - 1 - len(found)))
+    ends = _best_partition(counts, values, classes)
+    return tuple(centres[e].item() for e in ends)
+
+
+def _count_levels(
+    array: NDArray[Any], mask: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One bin per grey level of an 8 or 16 bit dtype."""
+    first = int(np.iinfo(array.dtype).min)
+    bits = 8 * array.dtype.itemsize
+    unsigned = np.dtype(f"u{array.dtype.itemsize}")
+    flat = (
+        np.require(array, array.dtype.newbyteorder("="), ["C", "W", "A"]).reshape(-1).view(unsigned)
+    )
+    if first:
+        # Flipping the sign bit shifts the smallest value to 0 and keeps the order.
+        flat = flat ^ unsigned.type(1 << (bits - 1))
+    counts = np.zeros(1 << bits, np.int64)
+    if bits == 16:
+        _kernel.count_words(flat if mask is None else flat[mask.reshape(-1)], counts)
+    elif mask is None:
+        _kernel.count_bytes(flat, counts)
+    else:
+        chosen = np.require(mask, bool, ["C", "W", "A"]).reshape(-1).view(np.uint8)
+        _kernel.count_masked_bytes(flat, chosen, counts)
+    return counts, np.arange(first, first + counts.size, dtype=np.int64)
+
+
+def _count_values(values: NDArray[Any], bins: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Equally wide bins between the smallest and the largest finite value."""
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values)
+        if not finite.all():
+            values = values[finite]
+        if values.size == 0:
+            msg = "'image' must hold at least one finite pixel, all are NaN or infinite"
+            raise ParameterError(msg)
+    low, high = float(values.min()), float(values.max())
+    if not math.isfinite(high - low):
+        msg = f"'image' must span less than the range of float64, got {low} to {high}; rescale it"
+        raise ParameterError(msg)
+    edges = np.linspace(low, high, bins + 1)
+    if not (np.diff(edges) > 0).all():
+        # One value, or values so close that the bins cannot be told apart.
+        return np.array([values.size], np.int64), np.array([low])
+    counts = np.zeros(bins, np.int64)
+    for start in range(0, values.size, _CHUNK):
+        piece = np.require(values[start : start + _CHUNK], np.float64, ["C", "W", "A"])
+        _kernel.count_bins(piece, edges, counts)
+    return counts, (edges[:-1] + edges[1:]) / 2
+
+
+def _occupied(
+    counts: NDArray[np.int64], centres: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The bins that hold pixels; empty ones change neither optimum nor its first place."""
+    full = counts > 0
+    return counts[full], centres[full]
+
+
+def _group_levels(
+    counts: NDArray[np.int64], centres: NDArray[np.int64], *, width: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Counts, mean grey level and highest occupied level of groups of `width` levels."""
+    group = (centres - centres[0]) // width
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    lasts = np.append(starts[1:], counts.size) - 1
+    grouped = np.add.reduceat(counts, starts)
+    return grouped, np.add.reduceat(counts * centres, starts) / grouped, centres[lasts]
+
+
+def _best_partition(
+    counts: NDArray[np.int64], values: NDArray[np.float64], classes: int
+) -> list[int]:
+    """Index of the last bin of every class but the last."""
+    n = counts.size
+    # Measuring from the mean keeps the squared sums small and the differences sharp.
+    shifted = values - (counts @ values) / counts.sum()
+    mass = np.concatenate([[0.0], np.cumsum(counts)])
+    moment = np.concatenate([[0.0], np.cumsum(counts * shifted)])
+    start, stop = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = (moment[stop] - moment[start]) ** 2 / (mass[stop] - mass[start])
+    gain[stop <= start] = -np.inf
+    best = gain[0]
+    choices = []
+    for _ in range(classes - 1):
+        total = best[:, None] + gain
+        choices.append(total.argmax(axis=0))
+        best = total.max(axis=0)
+    ends = []
+    at = n
+    for choice in reversed(choices):
+        at = int(choice[at])
+        ends.append(at - 1)
+    return ends[::-1]
