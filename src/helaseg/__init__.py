@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from helaseg.errors import HelasegError, HelasegWarning
     from helaseg.io import open_volume
     from helaseg.metrics.evaluate import evaluate
-    from helaseg.pipelines.classical import RunConfig, run, segment
+    from helaseg.pipelines.batch import run
+    from helaseg.pipelines.classical import RunConfig, segment
     from helaseg.synthetic import Phantom, PhantomConfig, make_phantom
 
 _PUBLIC = {
@@ -57,7 +58,7 @@ _PUBLIC = {
     "make_phantom": "helaseg.synthetic",
     "open_volume": "helaseg.io",
     "rois_from_tracks": "helaseg.cells.rois",
-    "run": "helaseg.pipelines.classical",
+    "run": "helaseg.pipelines.batch",
     "segment": "helaseg.pipelines.classical",
     "segment_cell": "helaseg.cells.cell",
     "segment_nucleus": "helaseg.cells.nucleus",

@@ -1,0 +1,33 @@
+"""How work is carried out: workers, the journal of finished work, time and memory.
+
+- `make_executor`, `ordered_map`: serial, threads or processes behind one shape.
+- `Journal`, `claim_output`: what is finished in an output folder, so that an
+  interrupted job goes on where it stopped.
+- `StepTimer`, `peak_memory_mb`: what each step cost.
+"""
+
+from helaseg.execution.costs import StepTimer, peak_memory_mb
+from helaseg.execution.executors import (
+    Progress,
+    WorkerPool,
+    make_executor,
+    ordered_map,
+    parse_executor,
+    usable_cores,
+)
+from helaseg.execution.journal import JOURNAL_NAME, Journal, claim_output, fingerprint_of
+
+__all__ = [
+    "JOURNAL_NAME",
+    "Journal",
+    "Progress",
+    "StepTimer",
+    "WorkerPool",
+    "claim_output",
+    "fingerprint_of",
+    "make_executor",
+    "ordered_map",
+    "parse_executor",
+    "peak_memory_mb",
+    "usable_cores",
+]

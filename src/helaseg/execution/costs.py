@@ -1,0 +1,88 @@
+"""Time and memory of the steps of a job."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from helaseg.core.results import StepCost
+
+
+def peak_memory_mb() -> float:
+    """Highest memory of this process so far, in MB (1e6 bytes).
+
+    Returns
+    -------
+    float
+        Peak resident memory of the whole process, all its threads together;
+        worker processes count for themselves.
+
+    Notes
+    -----
+    On Linux the high-water mark of ``/proc/self/status`` is read: the one of
+    ``getrusage`` starts at the size of the parent process.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, the others kibibytes.
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+class StepTimer:
+    """Collects what the steps of a job cost.
+
+    A step that is measured several times (once per ROI, say) is one entry:
+    its seconds add up. Threads may share one timer.
+
+    Examples
+    --------
+    >>> timer = StepTimer()
+    >>> with timer.measured("detect"):
+    ...     pass
+    >>> [cost.step for cost in timer.steps]
+    ['detect']
+    """
+
+    def __init__(self) -> None:
+        self._costs: dict[str, StepCost] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def steps(self) -> tuple[StepCost, ...]:
+        """One entry per step, in the order in which they first ended."""
+        with self._lock:
+            return tuple(self._costs.values())
+
+    @contextmanager
+    def measured(self, step: str) -> Iterator[None]:
+        """Measure the block of a ``with`` statement, also when it fails."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            self.add(StepCost(step=step, seconds=seconds, peak_memory_mb=peak_memory_mb()))
+
+    def add(self, cost: StepCost) -> None:
+        """Add a cost that was measured elsewhere, in a worker process for example."""
+        with self._lock:
+            before = self._costs.get(cost.step)
+            self._costs[cost.step] = StepCost(
+                step=cost.step,
+                seconds=cost.seconds + (before.seconds if before else 0.0),
+                peak_memory_mb=max(cost.peak_memory_mb, before.peak_memory_mb if before else 0.0),
+            )

@@ -1,0 +1,253 @@
+"""Serial, threads or processes behind the shape of `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from helaseg.errors import JobError, MissingExtraError, ParameterError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_KINDS = "'serial', 'threads', 'threads:N', 'processes' or 'processes:N'"
+
+
+class Progress(Protocol):
+    """What long functions call after each piece of work."""
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """`done` of `total` pieces of `step` are finished; a total of 0 is unknown."""
+        ...
+
+
+class WorkerPool(Protocol):
+    """An executor with a known number of workers; a context manager."""
+
+    @property
+    def n_workers(self) -> int:
+        """How many pieces of work run at the same time."""
+        ...
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start one call; its future holds the result."""
+        ...
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers."""
+        ...
+
+    def __enter__(self) -> WorkerPool: ...
+
+    def __exit__(self, *exception: Any) -> bool | None: ...
+
+
+class _CancelOnError(Executor):
+    """After an error in the ``with`` block, work that has not started is dropped."""
+
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> bool | None:
+        self.shutdown(wait=True, cancel_futures=kind is not None)
+        return None
+
+
+class SerialPool(_CancelOnError):
+    """Runs each call at once, in the thread that submits it."""
+
+    n_workers = 1
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call the function; its future is already done."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:  # handed over by the future, as a pool does
+            future.set_exception(error)
+        return future
+
+
+class ThreadPool(_CancelOnError, ThreadPoolExecutor):
+    """Threads of this process; kernels release the GIL."""
+
+    def __init__(self, n_workers: int) -> None:
+        super().__init__(max_workers=n_workers, thread_name_prefix="helaseg")
+        self.n_workers = n_workers
+
+
+class ProcessPool(_CancelOnError, ProcessPoolExecutor):
+    """Fresh worker processes, never forks of this one.
+
+    A fork after numba or OpenCV started threads may hang.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        methods = multiprocessing.get_all_start_methods()
+        method = "forkserver" if "forkserver" in methods else "spawn"
+        super().__init__(max_workers=n_workers, mp_context=multiprocessing.get_context(method))
+        self.n_workers = n_workers
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def parse_executor(spec: str) -> tuple[str, int]:
+    """Kind and number of workers of an executor, checked.
+
+    Parameters
+    ----------
+    spec : str
+        ``"serial"``, ``"threads[:N]"`` or ``"processes[:N]"``; without N, one
+        worker per usable core.
+
+    Returns
+    -------
+    kind : str
+        ``"serial"``, ``"threads"`` or ``"processes"``.
+    n_workers : int
+        Number of workers, at least 1.
+
+    Raises
+    ------
+    MissingExtraError
+        For ``"tcp://..."``: workers on other machines are not in this version.
+    ParameterError
+        For anything else.
+    """
+    if str(spec).startswith("tcp://"):
+        msg = (
+            f"executor {spec!r} needs dask, which will come with helaseg[cluster] and is not in "
+            "this version; use 'threads:N' or 'processes:N'"
+        )
+        raise MissingExtraError(msg)
+    kind, colon, number = str(spec).partition(":")
+    if kind not in ("serial", "threads", "processes") or (kind == "serial" and colon):
+        msg = f"'executor' must be {_KINDS}, got {spec!r}"
+        raise ParameterError(msg)
+    if colon and not (number.isascii() and number.isdigit() and int(number) >= 1):
+        msg = f"'executor' must be {_KINDS} with N of at least 1, got {spec!r}"
+        raise ParameterError(msg)
+    if kind == "serial":
+        return kind, 1
+    return kind, int(number) if colon else usable_cores()
+
+
+def make_executor(spec: str) -> WorkerPool:
+    """The executor that a text names.
+
+    Parameters
+    ----------
+    spec : str
+        As in `parse_executor`. ``"serial"`` runs each call where it is
+        submitted; ``"processes"`` starts fresh processes, so functions and
+        arguments must be picklable.
+
+    Returns
+    -------
+    WorkerPool
+        Use it in a ``with`` statement.
+
+    Raises
+    ------
+    MissingExtraError, ParameterError
+        As in `parse_executor`.
+    """
+    kind, n_workers = parse_executor(spec)
+    if kind == "threads":
+        return ThreadPool(n_workers)
+    return ProcessPool(n_workers) if kind == "processes" else SerialPool()
+
+
+def ordered_map(
+    executor: WorkerPool,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    window: int | None = None,
+    progress: Progress | None = None,
+    step: str | None = None,
+) -> Iterator[Result]:
+    """Apply a function to each item; results come in the order of the items.
+
+    Parameters
+    ----------
+    executor : WorkerPool
+        From `make_executor`.
+    function : callable
+        Takes one item.
+    items : iterable
+        Read no further than the window reaches, so it may be a generator.
+    window : int, optional
+        How many items may be under way or finished but not taken: the bound of
+        memory. Default: one for a serial executor, else twice the workers.
+    progress : Progress, optional
+        Called in this thread after each item, in order.
+    step : str, optional
+        Name for `progress`; default is the name of the function.
+
+    Yields
+    ------
+    object
+        What the function returned.
+
+    Raises
+    ------
+    ParameterError
+        If the window is below 1.
+    JobError
+        If a worker process died. An error of the function itself comes out as
+        it is. In both cases items that have not started are dropped.
+    """
+    if window is not None and window < 1:
+        msg = f"'window' must be at least 1, got {window!r}"
+        raise ParameterError(msg)
+    ahead = window or (1 if executor.n_workers == 1 else 2 * executor.n_workers)
+    name = step or str(getattr(function, "__name__", "work"))
+    total = len(items) if isinstance(items, Sized) else 0
+    return _ordered_results(executor, function, iter(items), ahead, progress, name, total)
+
+
+def _ordered_results(
+    executor: WorkerPool,
+    function: Callable[[Any], Any],
+    source: Iterator[Any],
+    ahead: int,
+    progress: Progress | None,
+    step: str,
+    total: int,
+) -> Iterator[Any]:
+    pending: deque[Future[Any]] = deque()
+    done = 0
+    try:
+        while True:
+            for item in islice(source, ahead - len(pending)):
+                pending.append(executor.submit(function, item))
+            if not pending:
+                return
+            result = pending.popleft().result()
+            done += 1
+            if progress is not None:
+                progress(step, done, total)
+            yield result
+    except BrokenExecutor as error:
+        msg = (
+            f"a worker process died in step '{step}' after {done} finished pieces, most often for "
+            "lack of memory; start again with fewer workers or a smaller memory limit"
+        )
+        raise JobError(msg) from error
+    finally:
+        for future in pending:
+            future.cancel()

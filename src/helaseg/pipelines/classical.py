@@ -1,0 +1,257 @@
+"""The unsupervised job: detect, link, box, and segment one cell.
+
+`helaseg.pipelines.batch` does it for a whole volume on disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from helaseg.cells.background import BackgroundConfig
+from helaseg.cells.cell import CellConfig
+from helaseg.cells.detect import DetectConfig
+from helaseg.cells.nucleus import NucleusConfig
+from helaseg.cells.rois import RoiConfig
+from helaseg.cells.track import TrackConfig
+from helaseg.core.grid import Roi
+from helaseg.core.objects import Detection, Track
+from helaseg.core.results import Provenance, SegmentationResult, StepCost
+from helaseg.core.volume import LabelVolume, Volume
+from helaseg.execution import Progress, StepTimer, WorkerPool, make_executor
+
+if TYPE_CHECKING:
+    import networkx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentConfig:
+    """Settings of the segmentation of one cell.
+
+    Parameters
+    ----------
+    nucleus : NucleusConfig
+        Nucleus and superpixels.
+    cell : CellConfig
+        Whole cells.
+    seed : int
+        Of all randomness; the present steps have none.
+    """
+
+    nucleus: NucleusConfig = field(default_factory=NucleusConfig)
+    cell: CellConfig = field(default_factory=CellConfig)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Settings of the whole job.
+
+    Parameters
+    ----------
+    background : BackgroundConfig
+        Resin of the probed slices.
+    detect : DetectConfig
+        Cells in a slice.
+    track : TrackConfig
+        Links between slices.
+    rois : RoiConfig
+        Boxes around the cells.
+    nucleus : NucleusConfig
+        Nucleus and superpixels.
+    cell : CellConfig
+        Whole cells.
+    seed : int
+        Of all randomness; the present steps have none.
+    """
+
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    rois: RoiConfig = field(default_factory=RoiConfig)
+    nucleus: NucleusConfig = field(default_factory=NucleusConfig)
+    cell: CellConfig = field(default_factory=CellConfig)
+    seed: int = 0
+
+    @property
+    def segment(self) -> SegmentConfig:
+        """The part that concerns one cell."""
+        return SegmentConfig(nucleus=self.nucleus, cell=self.cell, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionResult:
+    """The cells of a volume.
+
+    Parameters
+    ----------
+    detections : tuple of Detection
+        All peaks of all probed slices.
+    tracks : tuple of Track
+        The cells.
+    rois : mapping of int to Roi
+        A box per track id.
+    graph : networkx.DiGraph
+        Detections and the links between them.
+    background : LabelVolume
+        Resin of the probed slices at their working pixel size; 1 is resin.
+    steps : tuple of StepCost
+        Time and memory.
+    """
+
+    detections: tuple[Detection, ...]
+    tracks: tuple[Track, ...]
+    rois: Mapping[int, Roi]
+    graph: networkx.DiGraph
+    background: LabelVolume
+    steps: tuple[StepCost, ...]
+
+
+def detect(
+    volume: Volume,
+    *,
+    config: RunConfig | None = None,
+    executor: WorkerPool | None = None,
+    progress: Progress | None = None,
+) -> DetectionResult:
+    """Find the cells of a volume: probe slices, link through z, draw boxes.
+
+    Parameters
+    ----------
+    volume : Volume
+        The whole stack; only the probed slices are read.
+    config : RunConfig, optional
+        Settings.
+    executor : WorkerPool, optional
+        Where slices are probed.
+    progress : Progress, optional
+        Called per probed slice.
+
+    Returns
+    -------
+    DetectionResult
+        With no track at all when nothing was found.
+    """
+    from helaseg.cells.detect import background_volume, probe_slices
+    from helaseg.cells.rois import rois_from_tracks
+    from helaseg.cells.track import link_detections, track_graph
+
+    config = config or RunConfig()
+    timer = StepTimer()
+    with timer.measured("detect"):
+        probed = probe_slices(
+            volume,
+            config=config.detect,
+            background_config=config.background,
+            executor=executor,
+            progress=progress,
+        )
+        detections = tuple(d for piece in probed for d in piece.detections)
+        background = background_volume(probed, volume.grid)
+    with timer.measured("link"):
+        tracks = tuple(
+            link_detections(
+                list(detections),
+                grid=volume.grid,
+                config=config.track,
+                probed=[piece.z for piece in probed],
+            )
+        )
+        rois = rois_from_tracks(list(tracks), volume.grid, config=config.rois)
+        graph = track_graph(list(detections), list(tracks), grid=volume.grid)
+    return DetectionResult(
+        detections=detections,
+        tracks=tracks,
+        rois=rois,
+        graph=graph,
+        background=background,
+        steps=timer.steps,
+    )
+
+
+def segment(
+    volume: Volume,
+    *,
+    config: SegmentConfig | None = None,
+    seed_slice: int | None = None,
+    target_vx: tuple[float, float, float] | None = None,
+    nucleus_only: bool = False,
+    executor: WorkerPool | None = None,
+    progress: Progress | None = None,
+) -> SegmentationResult:
+    """Segment nucleus, nuclear envelope and cell in the middle of a crop.
+
+    Parameters
+    ----------
+    volume : Volume
+        Image of one cell, shape (Z, Y, X).
+    config : SegmentConfig, optional
+        Settings.
+    seed_slice : int, optional
+        Slice of the crop where the nucleus is clear; found by itself if None.
+    target_vx : tuple of float, optional
+        A point in the target cell, z, y, x in voxels of the crop; its middle
+        if None.
+    nucleus_only : bool
+        Leave the cell out.
+    executor : WorkerPool, optional
+        Where slices are worked on; two threads of its own by default. A given
+        executor stays open.
+    progress : Progress, optional
+        Called per slice.
+
+    Returns
+    -------
+    SegmentationResult
+        With provenance: settings, versions, fingerprint, time and memory.
+
+    Raises
+    ------
+    ParameterError
+        If `seed_slice` lies outside the crop.
+    """
+    from helaseg.cells.cell import assemble, label_cells
+    from helaseg.cells.nucleus import segment_nucleus
+    from helaseg.io import fingerprint
+
+    config = config or SegmentConfig()
+    timer = StepTimer()
+    owned = make_executor("threads:2") if executor is None else nullcontext(executor)
+    with owned as pool:
+        with timer.measured("nucleus"):
+            nucleus = segment_nucleus(
+                volume,
+                config=config.nucleus,
+                seed_slice=seed_slice,
+                target_vx=target_vx,
+                executor=pool,
+                progress=progress,
+            )
+        cells = None
+        if not nucleus_only:
+            with timer.measured("cell"):
+                cells = label_cells(nucleus, config=config.cell, executor=pool, progress=progress)
+        with timer.measured("measure"):
+            result = assemble(nucleus, cells)
+    provenance = Provenance(
+        config=as_plain(config),
+        inputs={
+            volume.name: {
+                "grid": as_plain(volume.grid),
+                "fingerprint": fingerprint(volume),
+                "seed_slice": nucleus.seed_slice,
+                "resin_threshold": nucleus.resin_threshold,
+            }
+        },
+        seed=config.seed,
+        steps=timer.steps,
+    )
+    return dataclasses.replace(result, provenance=provenance)
+
+
+def as_plain(config: Any) -> dict[str, Any]:
+    """A frozen settings class as nested plain values."""
+    return dataclasses.asdict(config)
