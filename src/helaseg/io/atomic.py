@@ -1,0 +1,76 @@
+"""Whole files or none: write beside the target, then rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from helaseg.errors import JobError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path that becomes `path` when the block ends well.
+
+    Parameters
+    ----------
+    path : path-like
+        File or folder to write. What is there is replaced as a whole; missing
+        parent folders are made.
+
+    Yields
+    ------
+    Path
+        A path in a fresh folder beside the target, with the name (and so the
+        ending) of the target. Nothing exists there yet: write a file or make a
+        folder.
+
+    Raises
+    ------
+    JobError
+        If the disk refuses (full, read-only, no right to write), naming the
+        target.
+
+    Notes
+    -----
+    1. A hidden folder is made beside the target, so that both lie on one disk.
+    2. The block writes into it.
+    3. The result is renamed to its name. A folder that is in the way is moved
+       into the hidden folder first.
+    4. The hidden folder is removed, after an error with all that it holds.
+    """
+    target = Path(path)
+    room: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        part = room / target.name
+        yield part
+        _put(part, target, room)
+    except OSError as error:
+        # An error of ours that is an OSError too already says what to do.
+        if type(error).__module__.startswith("helaseg."):
+            raise
+        reason = error.strerror or str(error)
+        msg = f"could not write {target}: {reason}; free some space or choose another folder"
+        raise JobError(msg) from error
+    finally:
+        if room is not None:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+def _put(part: Path, target: Path, room: Path) -> None:
+    if part.is_dir() and target.is_dir():
+        old = room / "replaced"
+        os.replace(target, old)
+        try:
+            os.replace(part, target)
+        except OSError:
+            os.replace(old, target)
+            raise
+    else:
+        os.replace(part, target)

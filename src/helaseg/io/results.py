@@ -1,0 +1,225 @@
+"""The segmentation of one ROI as a folder of files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helaseg._validate import check_choice
+from helaseg.core.objects import CellFlag
+from helaseg.core.results import (
+    CLASS_NAMES,
+    Provenance,
+    SegmentationResult,
+    SliceRecord,
+    StepCost,
+)
+from helaseg.core.volume import LabelVolume, Sliceable
+from helaseg.errors import DataFormatError
+from helaseg.io.atomic import atomic_path
+from helaseg.io.lazy import LazyArray, as_slice
+from helaseg.io.tables import TableRow, read_rows, write_rows
+from helaseg.io.tiff_write import write_tiff
+from helaseg.io.volumes import open_volume
+
+_SLICE_COLUMNS = tuple(field.name for field in dataclasses.fields(SliceRecord))
+
+
+class MaskArray(LazyArray):
+    """What is not 0 in another array, as uint8 with one other value."""
+
+    def __init__(self, base: Sliceable, *, value: int) -> None:
+        super().__init__(shape=tuple(base.shape), dtype=np.uint8)  # type: ignore[arg-type]
+        self.base = base
+        self.value = value
+
+    def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
+        for plane, z in zip(out, zs, strict=True):
+            values = np.asarray(self.base[z, as_slice(ys), as_slice(xs)])
+            np.multiply(values != 0, np.uint8(self.value), out=plane)
+
+
+def write_segmentation(
+    folder: str | os.PathLike[str],
+    result: SegmentationResult,
+    *,
+    format: Literal["tiff", "ome-zarr"] = "tiff",
+) -> list[Path]:
+    """Write a segmentation, slice by slice.
+
+    Parameters
+    ----------
+    folder : path-like
+        Gets ``labels.tif`` (or ``labels.ome.zarr``), ``nucleus.tif`` and
+        ``cell.tif`` (0/255), ``cells.tif`` if the result has instances,
+        ``measurements.csv``, ``slices.csv`` and ``provenance.json``. Other files
+        stay; the same files of an earlier result are replaced or removed.
+    result : SegmentationResult
+        What to write.
+    format : {"tiff", "ome-zarr"}
+        Of the labels.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    JobError
+        If the disk refuses; each file is there as a whole or not at all.
+
+    Notes
+    -----
+    The labels are written last: a folder with labels is complete.
+    """
+    check_choice("format", format, ("tiff", "ome-zarr"))
+    folder = Path(folder)
+    for name in ("labels.tif", "labels.ome.zarr", "cells.tif", "provenance.json"):
+        _remove(folder / name)
+    files = [folder / f"{name}.tif" for name in ("nucleus", "cell")]
+    for file, volume in zip(files, (result.nucleus, result.cell), strict=True):
+        write_tiff(file, MaskArray(volume.data, value=255), volume.grid)
+    if result.cells is not None:
+        files.append(folder / "cells.tif")
+        write_tiff(files[-1], result.cells.data, result.cells.grid)
+    files.append(folder / "measurements.csv")
+    values = [_text(v) for v in result.measurements.values()]
+    write_rows(files[-1], [*result.measurements, "flags"], [[*values, result.flags.names]])
+    files.append(folder / "slices.csv")
+    rows = [[_text(getattr(s, c)) for c in _SLICE_COLUMNS] for s in result.slices]
+    write_rows(files[-1], _SLICE_COLUMNS, rows)
+    if result.provenance is not None:
+        files.append(folder / "provenance.json")
+        with atomic_path(files[-1]) as part:
+            part.write_text(result.provenance.to_json() + "\n", encoding="utf-8")
+    labels = result.labels
+    files.append(folder / ("labels.tif" if format == "tiff" else "labels.ome.zarr"))
+    if format == "tiff":
+        write_tiff(files[-1], labels.data, labels.grid)
+    else:
+        # zarr takes half a second to import, which TIFF users need not wait for.
+        from helaseg.io.ome_zarr_write import write_ome_zarr
+
+        names = labels.names or CLASS_NAMES
+        write_ome_zarr(files[-1], labels.data, labels.grid, kind="labels", names=names)
+    return files
+
+
+def read_segmentation(folder: str | os.PathLike[str]) -> SegmentationResult:
+    """Read what `write_segmentation` wrote; voxels are read when they are asked for.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder.
+
+    Returns
+    -------
+    SegmentationResult
+        Masks are 0/1 again; `provenance` is None if there is none.
+
+    Raises
+    ------
+    DataFormatError
+        If a file is missing or damaged.
+    """
+    folder = Path(folder)
+    found = [p for n in ("labels.tif", "labels.ome.zarr") if (p := folder / n).exists()]
+    if not found:
+        msg = f"{folder} holds no segmentation: neither labels.tif nor labels.ome.zarr is there"
+        raise DataFormatError(msg)
+    labels = _open_labels(found[0])
+    masks = {}
+    for name in ("nucleus", "cell"):
+        mask = _open_labels(folder / f"{name}.tif")
+        mask.grid.check_agrees(labels.grid, names=(name, "labels"))
+        data = MaskArray(mask.data, value=1)
+        masks[name] = LabelVolume(data=data, grid=labels.grid, names={1: name})
+    instances = folder / "cells.tif"
+    row = _one_row(folder / "measurements.csv")
+    return SegmentationResult(
+        labels=LabelVolume(data=labels.data, grid=labels.grid, names=CLASS_NAMES),
+        nucleus=masks["nucleus"],
+        cell=masks["cell"],
+        cells=_open_labels(instances) if instances.exists() else None,
+        slices=_read_slices(folder / "slices.csv"),
+        measurements={k: _value(v) for k, v in row.values.items() if k != "flags"},
+        flags=row.convert("flags", CellFlag.from_names),
+        provenance=_read_provenance(folder / "provenance.json"),
+    )
+
+
+def _open_labels(path: Path) -> LabelVolume:
+    volume = open_volume(path)
+    if np.dtype(volume.data.dtype).kind not in "bui":
+        msg = f"{path} must hold integer labels, it holds {volume.data.dtype}"
+        raise DataFormatError(msg)
+    return LabelVolume(data=volume.data, grid=volume.grid)
+
+
+def _one_row(path: Path) -> TableRow:
+    rows = read_rows(path, ("flags",))
+    if len(rows) != 1:
+        msg = f"{path} must hold one line of measurements, it holds {len(rows)}"
+        raise DataFormatError(msg)
+    return rows[0]
+
+
+def _read_slices(path: Path) -> tuple[SliceRecord, ...]:
+    return tuple(
+        SliceRecord(
+            z=row.integer("z"),
+            nucleus_px=row.integer("nucleus_px"),
+            cell_px=row.integer("cell_px"),
+            nucleus_um2=row.number("nucleus_um2"),
+            cell_um2=row.number("cell_um2"),
+            # A slice without nucleus has no confidence.
+            confidence=math.nan
+            if row.values["confidence"] in ("", "nan")
+            else row.number("confidence"),
+            event=row.values["event"],
+        )
+        for row in read_rows(path, _SLICE_COLUMNS)
+    )
+
+
+def _read_provenance(path: Path) -> Provenance | None:
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        steps = tuple(StepCost(**step) for step in content.pop("steps", ()))
+        return Provenance(**content, steps=steps)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        msg = f"{path} is no provenance of helaseg ({error})"
+        raise DataFormatError(msg) from error
+
+
+def _text(value: Any) -> Any:
+    """Numbers as Python writes them: numpy scalars would keep their class name."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _value(text: str) -> Any:
+    for into in (int, float):
+        try:
+            return into(text)
+        except ValueError:
+            continue
+    return {"True": True, "False": False}.get(text, text)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

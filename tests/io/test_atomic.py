@@ -1,0 +1,101 @@
+"""Files and folders appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from helaseg.errors import JobError, OutputExistsError
+from helaseg.io import atomic_path
+
+
+def test_a_file_appears_at_the_end(tmp_path):
+    target = tmp_path / "deep" / "a.txt"
+    with atomic_path(target) as part:
+        part.write_text("new")
+        assert part.name == target.name
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert [p.name for p in target.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_replaces_a_folder(tmp_path):
+    target = tmp_path / "a"
+    for content in ("one", "two"):
+        with atomic_path(target) as part:
+            part.mkdir()
+            (part / content).write_text("x")
+    assert [p.name for p in target.iterdir()] == ["two"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_after_an_error_the_old_file_is_there_alone(tmp_path, error):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail():
+        with atomic_path(target) as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
+    def fill():
+        with atomic_path(tmp_path / "a.txt") as part:
+            part.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(JobError, match=r"a\.txt: No space left on device; free some space") as e:
+        fill()
+    assert "\n" not in str(e.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_impossible_place_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+
+    def write():
+        with atomic_path(tmp_path / "file" / "a.txt") as part:
+            part.write_text("x")
+
+    with pytest.raises(JobError, match=r"could not write .*a\.txt"):
+        write()
+
+
+def test_a_failed_rename_keeps_the_old_folder(tmp_path, monkeypatch):
+    import os
+
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "old").write_text("x")
+    replace = os.replace
+
+    def refuse(source, to):
+        if str(to) == str(target) and "replaced" not in str(source):
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, to)
+
+    def write():
+        with atomic_path(target) as part:
+            part.mkdir()
+            monkeypatch.setattr(os, "replace", refuse)
+
+    with pytest.raises(JobError, match="Input/output error"):
+        write()
+    assert [p.name for p in target.iterdir()] == ["old"]
+
+
+def test_errors_of_the_package_pass_unchanged(tmp_path):
+    def refuse():
+        with atomic_path(tmp_path / "a.txt"):
+            raise OutputExistsError("in use")
+
+    with pytest.raises(OutputExistsError, match="in use"):
+        refuse()
