@@ -1,0 +1,169 @@
+"""The command ``helaseg``: its commands, its errors and its exit codes.
+
+Commands are named by import path and loaded when they are used, so that
+``helaseg --help`` costs little. Exit codes: 0 done, 1 the job failed, 2 wrong
+use or bad input.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
+
+from helaseg import __version__
+from helaseg.cli.config_file import apply_config_file
+from helaseg.cli.session import debug_wanted
+from helaseg.errors import HelasegError, HelasegWarning, JobError
+
+_NUMBER = r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?"
+_NUMBER_LIST = re.compile(f"{_NUMBER}(?:,{_NUMBER})+")
+_OPTION = re.compile("--[^=]+")
+
+#: Command, where it lives, one line of help.
+COMMANDS = (
+    ("run", "run:run", "The whole job: find, crop and segment the cells of a volume, and report."),
+    ("detect", "detect:detect", "Find background and cells, linked through the slices."),
+    ("crop", "detect:crop", "Cut the boxes of the cells out of a volume."),
+    ("segment", "segment:segment", "Nucleus, nuclear envelope and cell of one ROI."),
+    ("evaluate", "evaluate:evaluate", "All metrics of a prediction against the truth."),
+    ("phantom", "phantom:phantom", "A synthetic volume with exact truth."),
+    ("demo", "phantom:demo", "Phantom, run, scores and report, to see that all works."),
+    ("info", "info:info", "What a file is: format, size, voxel size, compression."),
+    ("doctor", "doctor:doctor", "What this installation can do."),
+)
+
+app = App(
+    name="helaseg",
+    help="Cells, nuclei and membranes from volume electron microscopy, without training.",
+    help_epilogue="helaseg COMMAND --help shows the options of a command.",
+    version=__version__,
+    config=apply_config_file,
+    # '--ids 1 2 3' is one list; nobody empties a list, so no '--empty-ids' beside it.
+    default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
+    suppress_keyboard_interrupt=False,
+)
+for _rank, (_name, _path, _help) in enumerate(COMMANDS):
+    app.command(f"helaseg.cli.{_path}", name=_name, help=_help, sort_key=_rank)
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Carry out one command line.
+
+    Parameters
+    ----------
+    tokens : sequence of str, optional
+        The words after ``helaseg``; default are those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 1 the job failed, 2 wrong use or bad input. A failure
+        is told in one line on stderr; ``--debug`` shows the traceback.
+    """
+    words = list(sys.argv[1:] if tokens is None else tokens)
+    debug_wanted.set("--debug" in words)
+    with _one_line_warnings():
+        try:
+            app(
+                split_lists(words),
+                exit_on_error=False,
+                print_error=False,
+                verbose=False,
+                result_action="return_value",
+            )
+        except (Exception, KeyboardInterrupt) as error:
+            if debug_wanted.get():
+                traceback.print_exc()
+            code, text = _explain(error)
+            _to_stderr(f"helaseg: error: {text}")
+            return code
+    return 0
+
+
+def split_lists(words: Sequence[str]) -> list[str]:
+    """Let ``--shape 64,512,512`` mean ``--shape 64 512 512``, for any option.
+
+    Parameters
+    ----------
+    words : sequence of str
+        A command line.
+
+    Returns
+    -------
+    list of str
+        With the numbers apart that follow an option and are joined by commas.
+    """
+    result: list[str] = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if equals and option.startswith("--") and _NUMBER_LIST.fullmatch(value):
+            result += [option, *value.split(",")]
+        elif result and _OPTION.fullmatch(result[-1]) and _NUMBER_LIST.fullmatch(word):
+            result += word.split(",")
+        else:
+            result.append(word)
+    return result
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and message of a failure."""
+    if isinstance(error, UnknownCommandError):
+        # Its own text would import every command to see which are shown.
+        return 2, _unknown_command(error)
+    if isinstance(error, CycloptsError):
+        return 2, str(error)
+    if isinstance(error, JobError):
+        return 1, str(error)
+    if isinstance(error, HelasegError):
+        return 2, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return 1, "interrupted; finished work is kept, the same command goes on from there"
+    if isinstance(error, MemoryError):
+        return 1, "out of memory; use fewer workers or smaller ROIs"
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {error.filename}" if error.filename else ""
+        return 1, f"{error.strerror}{place}; check path, permissions and free space"
+    return 1, f"{type(error).__name__}: {error}; run again with --debug for the traceback"
+
+
+def _unknown_command(error: UnknownCommandError) -> str:
+    word = (error.unused_tokens or [""])[0]
+    names = [name for name, _, _ in COMMANDS]
+    close = difflib.get_close_matches(word, names, n=1)
+    if close:
+        return f"unknown command '{word}'; did you mean '{close[0]}'?"
+    return f"unknown command '{word}'; there are {', '.join(names)}"
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(" ".join(text.split()) + "\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Show the warnings of helaseg as one line each, without the source line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", HelasegWarning)
+        plain = warnings.showwarning
+
+        def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+            if issubclass(category, HelasegWarning):
+                _to_stderr(f"helaseg: warning: {message}")
+            else:
+                plain(message, category, *rest, **more)
+
+        warnings.showwarning = show
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

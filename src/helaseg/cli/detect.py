@@ -1,0 +1,180 @@
+"""``helaseg detect`` and ``helaseg crop``: find the cells, cut them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cyclopts import Parameter
+
+from helaseg import __version__
+from helaseg.cells.background import BackgroundConfig
+from helaseg.cells.detect import DetectConfig
+from helaseg.cells.rois import RoiConfig
+from helaseg.cells.track import TrackConfig
+from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
+from helaseg.cli.outputs import files_named, output_folder, remove_files
+from helaseg.cli.plan import plan_crop, plan_detect
+from helaseg.cli.session import session, show
+from helaseg.errors import ParameterError
+from helaseg.execution import fingerprint_of
+
+
+@Parameter(name="*", group=SETTINGS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectSettings:
+    """The settings of `helaseg run` that concern detection.
+
+    Parameters
+    ----------
+    background : BackgroundConfig
+        Resin of a slice.
+    detect : DetectConfig
+        Cells in a slice.
+    track : TrackConfig
+        Links between slices.
+    rois : RoiConfig
+        Boxes around the cells.
+    seed : int
+        Of all randomness.
+    """
+
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    rois: RoiConfig = field(default_factory=RoiConfig)
+    seed: int = 0
+
+
+def detect(
+    volume: Path,
+    out: Path,
+    /,
+    *,
+    input_options: InputOptions = InputOptions(),
+    settings: DetectSettings = DetectSettings(),
+    common: CommonOptions = CommonOptions(),
+) -> None:
+    """Find background and cells on every k-th slice and link them through the slices.
+
+    Parameters
+    ----------
+    volume : Path
+        Folder of TIFF slices, TIFF stack, OME-Zarr, zarr, npy or mrc.
+    out : Path
+        Output folder for cells.csv, detections.csv and background.ome.zarr.
+    """
+    with session(common) as work:
+        image = input_options.open(volume)
+        plan = plan_detect(image.grid, slice_step_nm=settings.detect.slice_step_nm)
+        if common.dry_run:
+            show(plan.text(common))
+            return
+        executor_spec = plan.executor(common)
+
+        from helaseg import io
+        from helaseg.execution import make_executor
+        from helaseg.pipelines import classical
+
+        image = io.to_uint8(image)
+        config = classical.RunConfig(
+            background=settings.background,
+            detect=settings.detect,
+            track=settings.track,
+            rois=settings.rois,
+            seed=settings.seed,
+        )
+        key = fingerprint_of("detect", io.fingerprint(image), settings, __version__)
+        with output_folder(
+            out, job="detect", fingerprint=key, overwrite=common.overwrite, beside=("crop",)
+        ) as journal:
+            if journal.is_done("detect/cells", key):
+                n_cells = journal.values("detect/cells")["n_cells"]
+                work.say(f"{n_cells} cells, found earlier: {out / 'cells.csv'}")
+                return
+            remove_files(files_named(out, ("cells", "detections", "background")))
+            with make_executor(executor_spec) as executor:
+                result = classical.detect(
+                    image, config=config, executor=executor, progress=work.progress
+                )
+            files = _write_detection(out, result, image.grid)
+            n_cells = len(result.tracks)
+            journal.record("detect/cells", key, outputs=files, values={"n_cells": n_cells})
+        work.say(f"{n_cells} cells: {out / 'cells.csv'}")
+
+
+def _write_detection(out: Path, result: Any, grid: Any) -> list[Path]:
+    from helaseg import io
+
+    cell_ids = {d: track.id for track in result.tracks for d in track.detections}
+    files = [out / "cells.csv", out / "detections.csv", out / "background.ome.zarr"]
+    io.write_cells_csv(files[0], result.tracks, result.rois, grid)
+    io.write_detections_csv(
+        files[1], result.detections, [cell_ids.get(d, 0) for d in result.detections]
+    )
+    background = result.background
+    io.write_ome_zarr(files[2], background.data, background.grid, kind="labels")
+    return files
+
+
+def crop(
+    volume: Path,
+    out: Path,
+    /,
+    *,
+    cells: Path,
+    ids: tuple[int, ...] = (),
+    format: Literal["tiff", "ome-zarr"] = "tiff",
+    input_options: InputOptions = InputOptions(),
+    common: CommonOptions = CommonOptions(),
+) -> None:
+    """Cut the boxes of the cells out of a volume.
+
+    Parameters
+    ----------
+    volume : Path
+        Folder of TIFF slices, TIFF stack, OME-Zarr, zarr, npy or mrc.
+    out : Path
+        Output folder; may be that of 'helaseg detect'.
+    cells : Path
+        The cells.csv of 'helaseg detect'; edit it to choose cells and boxes.
+    ids : tuple of int
+        Only these cells.
+    format : str
+        Folders of TIFF slices or OME-Zarr images.
+    """
+    with session(common) as work:
+        from helaseg import io
+
+        rows = io.read_cells_csv(cells)
+        unknown = sorted(set(ids) - {row.id for row in rows})
+        if unknown:
+            known = ", ".join(str(row.id) for row in rows)
+            msg = f"'--ids' must be cells of {cells} ({known}), got {unknown}"
+            raise ParameterError(msg)
+        rows = [row for row in rows if not ids or row.id in ids]
+        image = input_options.open(volume)
+        plan = plan_crop(image.grid, [row.roi.shape for row in rows])
+        if common.dry_run:
+            show(plan.text(common))
+            return
+        plan.executor(common)
+
+        from helaseg.pipelines import batch
+
+        key = fingerprint_of("crop", io.fingerprint(image))
+        with output_folder(
+            out, job="crop", fingerprint=key, overwrite=common.overwrite, beside=("detect",)
+        ) as journal:
+            prints = {row.id: fingerprint_of(key, row.roi, format) for row in rows}
+            open_rows = [r for r in rows if not journal.is_done(f"crop/{r.id}", prints[r.id])]
+            # A box that was edited takes the place of the earlier one.
+            journal.remove_outputs(f"crop/{row.id}" for row in open_rows)
+            paths = batch.crop(
+                io.to_uint8(image), open_rows, out, progress=work.progress, format=format
+            )
+            for row, path in zip(open_rows, paths, strict=True):
+                journal.record(f"crop/{row.id}", prints[row.id], outputs=[path])
+        earlier = len(rows) - len(open_rows)
+        work.say(f"{len(open_rows)} boxes cut, {earlier} were there: {out / 'rois'}")

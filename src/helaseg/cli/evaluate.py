@@ -1,0 +1,133 @@
+"""``helaseg evaluate``: all metrics of a prediction against the truth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helaseg.cli.options import CommonOptions, InputOptions
+from helaseg.cli.plan import plan_whole
+from helaseg.cli.session import session, show
+from helaseg.core.grid import Grid
+from helaseg.core.volume import LabelVolume, Volume
+from helaseg.errors import DataFormatError, MissingVoxelSizeError, OutputExistsError
+
+if TYPE_CHECKING:
+    from helaseg.core.scores import ScoreTable
+
+
+def evaluate(
+    truth: Path,
+    prediction: Path,
+    /,
+    *,
+    ignore: Path | None = None,
+    labels: tuple[int, ...] = (),
+    metrics: tuple[str, ...] = (),
+    per_slice: bool = True,
+    json: Path | None = None,
+    csv: Path | None = None,
+    input_options: InputOptions = InputOptions(),
+    common: CommonOptions = CommonOptions(),
+) -> None:
+    """Compare two label images, per volume and per slice.
+
+    Parameters
+    ----------
+    truth : Path
+        Label image: a 0/255 mask or classes.
+    prediction : Path
+        Label image of the same shape.
+    ignore : Path, optional
+        Mask of the voxels to leave out.
+    labels : tuple of int
+        Only these labels; all by default.
+    metrics : tuple of str
+        Only these metrics; all by default.
+    per_slice : bool
+        Scores of each slice too, in the files.
+    json : Path, optional
+        File for all scores as JSON.
+    csv : Path, optional
+        File for all scores as a table.
+    """
+    with session(common) as work:
+        true, pred = open_pair(truth, prediction, input_options)
+        plan = plan_whole("evaluate", true.grid, by_slice=True)
+        if common.dry_run:
+            show(plan.text(common))
+            return
+        plan.executor(common)
+        for file in (json, csv):
+            _check_free(file, overwrite=common.overwrite)
+
+        from helaseg import metrics as scoring
+
+        table = scoring.evaluate(
+            true,
+            pred,
+            ignore=_open_beside(ignore, true.grid, input_options) if ignore else None,
+            labels=labels or None,
+            per_slice=per_slice,
+            metrics=metrics or None,
+        )
+        if json is not None:
+            write_text(json, table.to_json() + "\n")
+        if csv is not None:
+            write_text(csv, table.to_frame().to_csv(index=False))
+        show(score_text(table))
+        for file in (json, csv):
+            if file is not None:
+                work.say(f"written: {file}")
+
+
+def open_pair(truth: Path, prediction: Path, options: InputOptions) -> tuple[Any, Any]:
+    """Two label volumes; a prediction without voxel size has that of the truth."""
+    true = _as_labels(options.open(truth), truth)
+    return true, _open_beside(prediction, true.grid, options)
+
+
+def _open_beside(path: Path, grid: Grid, options: InputOptions) -> LabelVolume:
+    try:
+        volume = options.open(path)
+    except MissingVoxelSizeError:
+        volume = replace(options, voxel_size_nm=grid.voxel_size_nm).open(path)
+    return _as_labels(volume, path)
+
+
+def _as_labels(volume: Volume, path: Path) -> LabelVolume:
+    if volume.data.dtype.kind not in "bui":
+        msg = f"{path} must hold integer labels, it holds {volume.data.dtype}; convert it first"
+        raise DataFormatError(msg)
+    return LabelVolume(data=volume.data, grid=volume.grid)
+
+
+def score_text(table: ScoreTable) -> str:
+    """The scores of the whole volume as aligned lines; a missing one gives its reason."""
+    scores = list(table.select(per_slice=False))
+    if not scores:
+        return "no scores: truth and prediction hold no common label"
+    wide = max(len(s.metric) for s in scores) + 2
+    wide_label = max(len(s.label) for s in scores) + 2
+    lines = []
+    for s in scores:
+        unit = "" if s.unit == "1" else f" {s.unit}"
+        value = f"undefined: {s.undefined}" if math.isnan(s.value) else f"{s.value:.6g}{unit}"
+        lines.append(f"{s.label:<{wide_label}}{s.metric:<{wide}}{value}")
+    return "\n".join(lines)
+
+
+def _check_free(file: Path | None, *, overwrite: bool) -> None:
+    if file is not None and file.exists() and not overwrite:
+        msg = f"the file {file} must be new, it exists; choose another, or give --overwrite"
+        raise OutputExistsError(msg)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a small text file in one step."""
+    from helaseg.io import atomic_path
+
+    with atomic_path(file) as part:
+        part.write_text(text, encoding="utf-8")

@@ -1,0 +1,59 @@
+"""``helaseg run``: the whole job on one volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
+from helaseg.cli.outputs import no_trace_without_work
+from helaseg.cli.plan import as_time, plan_run
+from helaseg.cli.session import session, show
+from helaseg.pipelines.classical import RunConfig
+
+
+def run(
+    volume: Path,
+    out: Path,
+    /,
+    *,
+    input_options: InputOptions = InputOptions(),
+    settings: Annotated[RunConfig, Parameter(name="*", group=SETTINGS)] = RunConfig(),
+    common: CommonOptions = CommonOptions(),
+) -> None:
+    """Find the cells of a volume, crop them, segment each, measure and report.
+
+    Parameters
+    ----------
+    volume : Path
+        Folder of TIFF slices, TIFF stack, OME-Zarr, zarr, npy or mrc.
+    out : Path
+        Output folder; an interrupted run goes on there.
+    """
+    with session(common) as work:
+        image = input_options.open(volume)
+        plan = plan_run(image.grid, slice_step_nm=settings.detect.slice_step_nm)
+        if common.dry_run:
+            show(plan.text(common))
+            return
+        executor = plan.executor(common)
+
+        from helaseg.io import to_uint8
+        from helaseg.pipelines import batch
+        from helaseg.report import write_run_report
+
+        with no_trace_without_work(out):
+            result = batch.run(
+                to_uint8(image),
+                out,
+                settings,
+                executor=executor,
+                overwrite=common.overwrite,
+                progress=work.progress,
+            )
+            page = write_run_report(out)
+        seconds = sum(cost.seconds for cost in result.steps)
+        work.say(f"{len(result.segmentations)} cells segmented in {as_time(seconds)}")
+        work.say(f"report: {page}")

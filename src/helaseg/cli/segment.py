@@ -1,0 +1,104 @@
+"""``helaseg segment``: nucleus, nuclear envelope and cell of one ROI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from helaseg import __version__
+from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
+from helaseg.cli.outputs import files_named, output_folder, remove_files
+from helaseg.cli.plan import plan_whole
+from helaseg.cli.session import session, show
+from helaseg.errors import ParameterError
+from helaseg.execution import fingerprint_of
+from helaseg.pipelines.classical import SegmentConfig
+
+#: Names of the files, without their endings.
+OUTPUTS = (
+    "labels",
+    "nucleus",
+    "cell",
+    "cells",
+    "measurements",
+    "slices",
+    "provenance",
+    "report",
+)
+
+
+def segment(
+    roi: Path,
+    out: Path,
+    /,
+    *,
+    seed_slice: int | None = None,
+    nucleus_only: Annotated[bool, Parameter(negative=())] = False,
+    format: Literal["tiff", "ome-zarr"] = "tiff",
+    input_options: InputOptions = InputOptions(),
+    settings: Annotated[SegmentConfig, Parameter(name="*", group=SETTINGS)] = SegmentConfig(),
+    common: CommonOptions = CommonOptions(),
+) -> None:
+    """Segment nucleus, nuclear envelope and cell of one ROI.
+
+    Parameters
+    ----------
+    roi : Path
+        Image of one cell: folder of TIFF slices, TIFF stack, OME-Zarr, zarr, npy or mrc.
+    out : Path
+        Output folder for labels, nucleus, cell, measurements and report.
+    seed_slice : int, optional
+        Slice (from 0) where the nucleus is clear; found by itself if not given.
+    nucleus_only : bool
+        Leave the cell out.
+    format : str
+        Files of the labels.
+    """
+    with session(common) as work:
+        image = input_options.open(roi)
+        if seed_slice is not None and not 0 <= seed_slice < image.shape[0]:
+            msg = f"'--seed-slice' must lie between 0 and {image.shape[0] - 1}, got {seed_slice}"
+            raise ParameterError(msg)
+        plan = plan_whole("segment", image.grid, by_slice=False)
+        if common.dry_run:
+            show(plan.text(common))
+            return
+        executor = plan.executor(common)
+
+        from helaseg import io
+        from helaseg.execution import make_executor
+        from helaseg.pipelines import classical
+        from helaseg.report import write_segment_report
+
+        image = io.to_uint8(image)
+        key = fingerprint_of(
+            "segment",
+            io.fingerprint(image),
+            settings,
+            seed_slice,
+            nucleus_only,
+            format,
+            __version__,
+        )
+        with output_folder(
+            out, job="segment", fingerprint=key, overwrite=common.overwrite
+        ) as journal:
+            if journal.is_done("segment/labels", key):
+                work.say(f"done earlier: {out}")
+                return
+            remove_files(files_named(out, OUTPUTS))
+            result = classical.segment(
+                image,
+                config=settings,
+                seed_slice=seed_slice,
+                nucleus_only=nucleus_only,
+                executor=make_executor(executor),
+                progress=work.progress,
+            )
+            io.write_segmentation(out, result, format=format)
+            page = write_segment_report(out, raw=image)
+            journal.record("segment/labels", key, outputs=files_named(out, OUTPUTS))
+        work.say(f"flags: {result.flags.text}")
+        work.say(f"report: {page}")
