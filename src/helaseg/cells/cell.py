@@ -423,9 +423,12 @@ def _flags(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResu
     own = cells == 1
     if not nucleus.found:
         flags |= CellFlag.NO_NUCLEUS
-    if own[0].any():
+    area = np.array([np.count_nonzero(part) for part in own])
+    # A speck of a protrusion in the outermost slice does not cut the cell.
+    enough = 0.05 * area.max(initial=0)
+    if area[0] > enough:
         flags |= CellFlag.CUT_AT_FIRST_SLICE
-    if own[-1].any():
+    if area[-1] > enough:
         flags |= CellFlag.CUT_AT_LAST_SLICE
     if any(side.any() for side in (own[:, 0], own[:, -1], own[:, :, 0], own[:, :, -1])):
         flags |= CellFlag.LEAVES_ROI

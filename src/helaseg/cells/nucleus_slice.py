@@ -74,7 +74,7 @@ class NucleusConfig:
     max_growth_nm: float = 300.0
     min_agreement: float = 0.35
     min_envelope: float = 0.4
-    max_darkening: float = 0.4
+    max_darkening: float = 0.6
     bridge_nm: float = 300.0
     min_component_fraction: float = 0.1
     max_resin_around: float = 0.5

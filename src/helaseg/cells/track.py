@@ -62,7 +62,7 @@ class TrackConfig:
     max_size_ratio: float = 2.5
     max_gap_probes: int = 2
     min_probes: int = 3
-    min_radius_nm: float = 3000.0
+    min_radius_nm: float = 2000.0
     min_length_nm: float = 7500.0
     small_radius_nm: float = 2500.0
 
