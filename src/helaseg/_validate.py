@@ -124,7 +124,7 @@ def as_spacing(name: str, value: Any, ndim: int) -> tuple[float, ...]:
     """Positive spacing per axis; None is 1 everywhere, one number serves all axes."""
     if value is None:
         return (1.0,) * ndim
-    numbers = (float(value),) * ndim if np.isscalar(value) else tuple(float(v) for v in value)
+    numbers = (float(value),) * ndim if np.ndim(value) == 0 else tuple(float(v) for v in value)
     if len(numbers) != ndim or not all(math.isfinite(v) and v > 0 for v in numbers):
         msg = f"'{name}' must be one positive number or {ndim} of them, got {value!r}"
         raise ParameterError(msg)

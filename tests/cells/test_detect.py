@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -236,11 +237,13 @@ def test_positions_are_voxels_of_the_volume_when_pixels_are_joined():
 
 def test_background_of_the_probed_slices_lies_in_place():
     cells, volume = stack()
+    cells, data = np.concatenate([cells, cells]), np.concatenate([volume.read()] * 2)
+    grid = replace(volume.grid, shape=data.shape)
     config = DetectConfig(slice_step_nm=2000.0)
-    probed = probe_slices(volume, config)
-    assert [p.z for p in probed] == [0, 2, 4, 6, 8]
-    background = background_volume(probed, volume.grid)
-    assert background.shape == (5, 200, 320)
+    probed = probe_slices(Volume(data=data, grid=grid), config)
+    assert [p.z for p in probed] == [0, 2, 4, 6, 8, 10, 12, 14, 16]
+    background = background_volume(probed, grid)
+    assert background.shape == (9, 200, 320)
     assert background.data.dtype == np.uint8
     assert background.grid.voxel_size_nm == (2000.0, 50.0, 50.0)
     assert background.grid.offset_nm == (7.0, 8.0, 9.0)

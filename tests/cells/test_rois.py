@@ -23,22 +23,26 @@ def roi(*args, grid=GRID, **settings):
 
 
 def test_a_fixed_box_is_the_published_one():
-    box = roi(200, 4000, 3000)
+    box = roi(200, 4000, 3000, mode="fixed")
     assert box == Roi(start=(50, 3000, 2000), stop=(350, 5000, 4000))
 
 
 def test_a_fixed_box_has_its_size_in_nm():
     grid = Grid(shape=(518, 2048, 2048), voxel_size_nm=(50, 40, 40))
-    assert roi(200, 1000, 1000, grid=grid).shape == (300, 500, 500)
-    assert roi(200, 1000, 1000, grid=grid, size_nm=(5000, 4000, 8000)).shape == (100, 100, 200)
-    assert roi(200, 1000, 1000, grid=grid, size_nm=(1, 1, 1)).shape == (1, 1, 1)
+    assert roi(200, 1000, 1000, grid=grid, mode="fixed").shape == (300, 500, 500)
+    assert roi(200, 1000, 1000, grid=grid, mode="fixed", size_nm=(5000, 4000, 8000)).shape == (
+        100,
+        100,
+        200,
+    )
+    assert roi(200, 1000, 1000, grid=grid, mode="fixed", size_nm=(1, 1, 1)).shape == (1, 1, 1)
 
 
 def test_a_fixed_box_is_moved_inside():
     # Published examples, there counted from 1 with both ends.
-    assert roi(80, 6004, 4738) == Roi(start=(0, 5004, 3738), stop=(300, 7004, 5738))
-    assert roi(80, 875, 8100) == Roi(start=(0, 0, 6192), stop=(300, 2000, 8192))
-    assert roi(477, 4000, 4000).stop[0] == 518
+    assert roi(80, 6004, 4738, mode="fixed") == Roi(start=(0, 5004, 3738), stop=(300, 7004, 5738))
+    assert roi(80, 875, 8100, mode="fixed") == Roi(start=(0, 0, 6192), stop=(300, 2000, 8192))
+    assert roi(477, 4000, 4000, mode="fixed").stop[0] == 518
 
 
 @pytest.mark.parametrize("border", ["shift", "clip"])
@@ -46,15 +50,21 @@ def test_a_fixed_box_is_moved_inside():
 def test_a_box_larger_than_the_volume_is_cut_off(border, z):
     grid = Grid(shape=(24, 500, 3000), voxel_size_nm=(50, 10, 10))
     cell = Track(id=4, detections=(Detection(z=z, y=400, x=1500, radius_nm=100.0),))
-    found = rois_from_tracks([cell], grid, config=RoiConfig(border=border))
+    found = rois_from_tracks([cell], grid, config=RoiConfig(mode="fixed", border=border))
     assert found == {4: Roi(start=(0, 0, 500), stop=(24, 500, 2500))}
 
 
 def test_the_other_borders():
-    cut = roi(80, 300, 4000, border="clip")
+    cut = roi(80, 300, 4000, mode="fixed", border="clip")
     assert cut == Roi(start=(0, 0, 3000), stop=(230, 1300, 5000))
-    padded = roi(80, 300, 4000, border="pad")
+    padded = roi(80, 300, 4000, mode="fixed", border="pad")
     assert padded == Roi(start=(-70, -700, 3000), stop=(230, 1300, 5000))
+
+
+def test_a_box_is_fitted_unless_told_otherwise():
+    box = roi(200, 4000, 3000, 2000.0)
+    # Slices 160 to 240 and a disk of 200 voxels, with 20 and 300 voxels of margin.
+    assert box == Roi(start=(140, 3500, 2500), stop=(261, 4501, 3501))
 
 
 def test_a_fitted_box_holds_disks_and_margin():

@@ -75,9 +75,10 @@ class BackgroundConfig:
         Gaussian scale of the grey values for that decision; 12 nm follows narrower
         gaps between protrusions than the published 20 nm (two real slices: 93.4
         and 96.5 % of their pixels instead of 91.6 and 95.8 %).
-    min_resin_um2, min_cell_um2 : float
-        Smaller pieces of resin count as cell (vesicles), smaller pieces of
-        cell as resin (dirt).
+    min_resin_um2 : float
+        Smaller pieces of resin count as cell (vesicles).
+    min_cell_um2 : float
+        Smaller pieces of cell count as resin (dirt).
     min_contrast : float
         Below this distance between the mean grey values of resin and cells, in
         standard deviations within the two, the mask is not reliable. Two

@@ -38,8 +38,10 @@ class CellConfig:
 
     Parameters
     ----------
-    coarse_pixel_nm, coarse_slice_nm : float
-        The cells compete on voxels joined to about this size.
+    coarse_pixel_nm : float
+        The cells compete on voxels joined to about this size in a slice.
+    coarse_slice_nm : float
+        The same across slices.
     height_step_nm : float
         Height resolution of the distance map.
     neck_ratio : float

@@ -208,8 +208,8 @@ def probe_slices(
     3. Slices with too little resin or contrast are flagged. They are done again
        with the median threshold of the others, if there is any; so are slices
        without cells, which Otsu's threshold splits into two kinds of resin:
-       their classes differ by less than 75 % of the median and their threshold
-       lies nearer to the median grey value of resin or cells than to the middle.
+       their classes differ by less than 75 % of the median, and their threshold
+       is off the middle between resin and cells by more than a fifth of that.
     """
     import warnings
 
@@ -498,7 +498,7 @@ def _doubtful(probed: Sequence[ProbedSlice]) -> tuple[list[int], float]:
     places = []
     for i, piece in enumerate(probed):
         low, cut, high = piece.levels
-        one_class = high - low < 0.75 * gap and abs(cut - (cell + resin) / 2) > gap / 4
+        one_class = high - low < 0.75 * gap and abs(cut - (cell + resin) / 2) > gap / 5
         if CellFlag.LITTLE_RESIN in piece.flags or (not piece.flags and one_class):
             places.append(i)
     return places, float(threshold)

@@ -1,10 +1,9 @@
 """What one slice shows: superpixels at several edge strengths, resin, dark lines.
 
-The published method cuts each slice with one Canny setting. A faint piece of
-nuclear envelope then joins the nucleus to the cytoplasm, and a dark charging
-blob breaks the resin. Here the same cut is made at several edge strengths,
-each a multiple of the noise of that slice, and the steps that follow choose
-among them (nucleus) or let them vote (resin).
+The published method cuts each slice with one Canny setting; a faint piece of
+nuclear envelope then joins the nucleus to the cytoplasm. Here the same cut is
+made at several edge strengths, each a multiple of the noise of that slice, and
+the propagation of the nucleus chooses among them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._validate import check_positive
+from helaseg.cells.background import BackgroundConfig, measure_background
 from helaseg.core.grid import Grid
 from helaseg.core.volume import Volume
 from helaseg.errors import ParameterError
@@ -35,8 +35,8 @@ class EvidenceConfig:
         Gaussian scale of the Canny edges; 40 nm is the published 4 px.
     edge_levels : tuple of float
         High Canny thresholds as multiples of the gradient noise of the slice.
-        On real slices the envelope holds from 4 to 8, dark charging blobs
-        dissolve into the resin from 8 on.
+        On real slices the envelope holds from 4 to 8, the noise inside the
+        nucleus shows below 4.
     edge_low_ratio : float
         Low threshold as a fraction of the high one (published 0.4).
     gap_nm : float
@@ -45,9 +45,6 @@ class EvidenceConfig:
         Smaller superpixels are left to their surroundings.
     ridge_sigma_nm : float
         Scale of the dark-line filter; 36 to 60 nm gave the same on real slices.
-    grey_sigma_nm : float
-        Gaussian scale of the grey values that are compared with the threshold;
-        published 2 px.
     """
 
     working_pixel_nm: float = 20.0
@@ -57,7 +54,6 @@ class EvidenceConfig:
     gap_nm: float = 50.0
     min_superpixel_um2: float = 0.01
     ridge_sigma_nm: float = 45.0
-    grey_sigma_nm: float = 20.0
 
     def __post_init__(self) -> None:
         for name in (
@@ -67,7 +63,6 @@ class EvidenceConfig:
             "gap_nm",
             "min_superpixel_um2",
             "ridge_sigma_nm",
-            "grey_sigma_nm",
         ):
             check_positive(name, getattr(self, name))
         object.__setattr__(self, "edge_levels", tuple(float(v) for v in self.edge_levels))
@@ -89,7 +84,7 @@ class SliceEvidence:
     ridge : ndarray of uint8, shape (Y, X)
         Strength of dark lines, 200 for the strongest of the slice.
     resin : ndarray of bool, shape (Y, X)
-        Resin, by the vote of the edge levels.
+        Resin.
     n_levels : int
         How many edge levels there are.
     pixel_nm : float
@@ -156,6 +151,7 @@ def collect_evidence(
     crop: Volume,
     *,
     config: EvidenceConfig,
+    background: BackgroundConfig,
     executor: WorkerPool,
     progress: Progress | None = None,
 ) -> Evidence:
@@ -166,7 +162,9 @@ def collect_evidence(
     crop : Volume
         Image of one cell, read slice by slice.
     config : EvidenceConfig
-        Settings.
+        How slices are cut.
+    background : BackgroundConfig
+        How resin is told from cells.
     executor : WorkerPool
         Where slices are worked on.
     progress : Progress, optional
@@ -184,7 +182,11 @@ def collect_evidence(
 
     def one(z: int) -> SliceEvidence | None:
         return slice_evidence(
-            crop.slice(z), pixel_nm=crop.grid.pixel_nm, config=config, resin_threshold=threshold
+            crop.slice(z),
+            pixel_nm=crop.grid.pixel_nm,
+            config=config,
+            background=background,
+            resin_threshold=threshold,
         )
 
     zone = np.zeros(grid.shape, np.uint8)
@@ -273,6 +275,7 @@ def slice_evidence(
     *,
     pixel_nm: float,
     config: EvidenceConfig,
+    background: BackgroundConfig,
     resin_threshold: float | None = None,
 ) -> SliceEvidence | None:
     """Superpixels, resin and dark lines of one slice; None for a blank slice.
@@ -284,19 +287,18 @@ def slice_evidence(
     pixel_nm : float
         Pixel size of `image`.
     config : EvidenceConfig
-        Settings.
+        How the slice is cut.
+    background : BackgroundConfig
+        How resin is told from cells.
     resin_threshold : float, optional
-        Grey value between cells and resin; Otsu's of this slice when None.
+        Grey value between cells and resin, for a slice that does not show it.
 
     Notes
     -----
     1. Join pixels to the working size.
     2. Measure the gradient noise; cut by Canny edges at each edge level and
        keep what lies farther than ``gap_nm`` from every edge as superpixels.
-    3. A level calls a superpixel resin when its mean is above the threshold,
-       and an edge-zone pixel when its own smoothed value is. The levels vote:
-       weak edges keep the resin out of cells, strong ones keep smooth
-       charging shadows in the resin.
+    3. Find the resin, see `helaseg.cells.background.measure_background`.
 
     References
     ----------
@@ -306,10 +308,7 @@ def slice_evidence(
     """
     from helaseg.image.distance import distance_transform
     from helaseg.image.edges import canny, gradient_magnitude
-    from helaseg.image.filters import gaussian
-    from helaseg.image.labels import label
     from helaseg.image.ridges import dark_ridges
-    from helaseg.image.thresholds import otsu_threshold
 
     factor = working_factor(pixel_nm, config)
     small = reduce_slice(image, factor)
@@ -318,24 +317,16 @@ def slice_evidence(
     noise = gradient_noise(gradient_magnitude(small, sigma_px=sigma_px))
     if noise <= 0:
         return None
-    smooth = gaussian(small, sigma_px=config.grey_sigma_nm / pixel)
-    threshold = float(otsu_threshold(smooth)) if resin_threshold is None else resin_threshold
-    bright = smooth > threshold
-    min_px = config.min_superpixel_um2 * 1e6 / pixel**2
     zone = np.zeros(small.shape, np.uint8)
-    votes = np.zeros(small.shape, np.uint8)
     for multiple in sorted(config.edge_levels):
         high = multiple * noise
         edges = canny(small, sigma_px=sigma_px, low=config.edge_low_ratio * high, high=high)
-        between = distance_transform(~edges) >= config.gap_nm / pixel
-        zone += ~between
-        pieces = label(between, connectivity=1)
-        n = int(pieces.max())
-        area = np.bincount(pieces.ravel(), minlength=n + 1)
-        mean = np.bincount(pieces.ravel(), smooth.ravel(), minlength=n + 1) / np.maximum(area, 1)
-        whole = area >= min_px
-        whole[0] = False
-        votes += np.where(whole[pieces], (mean > threshold)[pieces], bright)
+        zone += distance_transform(~edges) < config.gap_nm / pixel
+    resin = measure_background(small, pixel_nm=pixel, config=background)
+    if not resin.reliable and resin_threshold is not None:
+        resin = measure_background(
+            small, pixel_nm=pixel, config=background, threshold=resin_threshold
+        )
     ridge = dark_ridges(small, sigma_px=config.ridge_sigma_nm / pixel)
     # Relative to a high quantile, not the maximum: one speck of dirt must not
     # flatten the envelope.
@@ -343,7 +334,7 @@ def slice_evidence(
     return SliceEvidence(
         zone=zone,
         ridge=np.minimum(ridge, 255).astype(np.uint8),
-        resin=2 * votes > len(config.edge_levels),
+        resin=resin.mask,
         n_levels=len(config.edge_levels),
         pixel_nm=pixel,
     )

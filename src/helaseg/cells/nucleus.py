@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._validate import as_zyx
+from helaseg.cells.background import BackgroundConfig
 from helaseg.cells.evidence import Evidence, collect_evidence, reduce_slice
 from helaseg.cells.nucleus_slice import (
     NucleusConfig,
@@ -97,6 +98,7 @@ def segment_nucleus(
     crop: Volume,
     *,
     config: NucleusConfig | None = None,
+    background: BackgroundConfig | None = None,
     seed_slice: int | None = None,
     target_vx: tuple[float, float, float] | None = None,
     executor: WorkerPool | None = None,
@@ -110,6 +112,8 @@ def segment_nucleus(
         Image of one cell, shape (Z, Y, X).
     config : NucleusConfig, optional
         Settings.
+    background : BackgroundConfig, optional
+        How resin is told from cells.
     seed_slice : int, optional
         Slice of the crop to start from; by default the clearest one near the
         target.
@@ -166,7 +170,13 @@ def segment_nucleus(
         target_vx = tuple((size - 1) / 2 for size in crop.shape)  # type: ignore[assignment]
     target = as_zyx("target_vx", target_vx)
     executor = executor or make_executor("serial")
-    evidence = collect_evidence(crop, config=config.evidence, executor=executor, progress=progress)
+    evidence = collect_evidence(
+        crop,
+        config=config.evidence,
+        background=background or BackgroundConfig(),
+        executor=executor,
+        progress=progress,
+    )
     other = np.zeros(evidence.grid.shape, bool)
 
     def look(z: int) -> Mask:

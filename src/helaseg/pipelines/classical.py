@@ -33,6 +33,8 @@ class SegmentConfig:
 
     Parameters
     ----------
+    background : BackgroundConfig
+        Resin of every slice.
     nucleus : NucleusConfig
         Nucleus and superpixels.
     cell : CellConfig
@@ -41,6 +43,7 @@ class SegmentConfig:
         Of all randomness; the present steps have none.
     """
 
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
     nucleus: NucleusConfig = field(default_factory=NucleusConfig)
     cell: CellConfig = field(default_factory=CellConfig)
     seed: int = 0
@@ -53,7 +56,7 @@ class RunConfig:
     Parameters
     ----------
     background : BackgroundConfig
-        Resin of the probed slices.
+        Resin of every slice.
     detect : DetectConfig
         Cells in a slice.
     track : TrackConfig
@@ -79,7 +82,9 @@ class RunConfig:
     @property
     def segment(self) -> SegmentConfig:
         """The part that concerns one cell."""
-        return SegmentConfig(nucleus=self.nucleus, cell=self.cell, seed=self.seed)
+        return SegmentConfig(
+            background=self.background, nucleus=self.nucleus, cell=self.cell, seed=self.seed
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +230,7 @@ def segment(
             nucleus = segment_nucleus(
                 volume,
                 config=config.nucleus,
+                background=config.background,
                 seed_slice=seed_slice,
                 target_vx=target_vx,
                 executor=pool,
