@@ -223,3 +223,14 @@ def test_a_job_may_live_beside_another(tmp_path: Path) -> None:
     claim_output(tmp_path, job="crop", fingerprint="c2", overwrite=True, beside=("detect",))
     assert (tmp_path / "cells.csv").exists()
     assert not (tmp_path / "raw").exists()
+
+
+def test_removing_outputs_leaves_no_empty_folder(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    folder = tmp_path / "rois" / "one"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    journal.record("one", "f", outputs=[folder / "a.txt"])
+    journal.remove_outputs(["one"])
+    assert not (tmp_path / "rois").exists()
+    assert journal.path.exists()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from helaseg._validate import check_positive, check_range
 from helaseg.cells.competition import find_basins, find_saddles, join_basins, pool_all
 from helaseg.cells.full_size import FullSize, Kind
-from helaseg.cells.nucleus import NucleusResult
+from helaseg.cells.nucleus import OTHER_STEP, NucleusResult
 from helaseg.cells.shape import measure_cell, slice_records
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
@@ -66,7 +66,7 @@ class CellConfig:
         itself falling into lobes, and always belongs to it.
     """
 
-    coarse_pixel_nm: float = 40.0
+    coarse_pixel_nm: float = 60.0
     coarse_slice_nm: float = 80.0
     height_step_nm: float = 10.0
     neck_ratio: float = 0.5
@@ -332,7 +332,12 @@ def _nuclei(nucleus: NucleusResult, factors: tuple[int, int, int]) -> Labels:
     from helaseg.image.labels import label
 
     own = pool_all(nucleus.nucleus, factors)
-    pieces = label(pool_all(nucleus.other_nuclei, factors), connectivity=1)
+    others = nucleus.other_nuclei[:: factors[0]]
+    nearest = [
+        np.minimum(np.arange(m) * f // OTHER_STEP, n - 1)
+        for m, f, n in zip(own.shape[1:], factors[1:], others.shape[1:], strict=True)
+    ]
+    pieces = label(others[:, nearest[0][:, None], nearest[1][None, :]], connectivity=1)
     # A place that the target's own nucleus covers is not another nucleus.
     mine = np.unique(pieces[own])
     slices_of = np.zeros(int(pieces.max()) + 1, np.int64)

@@ -201,9 +201,9 @@ def collect_evidence(
         if progress:
             progress("evidence", z + 1, n)
     seen_slices = np.flatnonzero(~blank)
-    for z in np.flatnonzero(blank):
+    for missing in np.flatnonzero(blank):
         if len(seen_slices):
-            resin[z] = resin[seen_slices[np.argmin(np.abs(seen_slices - z))]]
+            resin[missing] = resin[seen_slices[np.argmin(np.abs(seen_slices - missing))]]
     return Evidence(
         zone=zone,
         ridge=ridge,
@@ -251,7 +251,8 @@ def reduce_slice(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
 
     size = (image.shape[1] // factor, image.shape[0] // factor)
     # As floats: rounding to whole grey levels would add steps to smooth resin.
-    return cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    joined = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return joined.astype(np.float32, copy=False)
 
 
 def gradient_noise(magnitude: NDArray[np.float32]) -> float:

@@ -110,8 +110,8 @@ def measure_cell(
 def centroid_nm(mask: NDArray[np.bool_], grid: Grid) -> tuple[float, float, float]:
     """Mean position of the True voxels, z, y, x in nm; nan for an empty mask."""
     counts = [np.zeros(n) for n in mask.shape]
-    for z, part in enumerate(mask):
-        counts[0][z] = np.count_nonzero(part)
+    for k, part in enumerate(mask):
+        counts[0][k] = np.count_nonzero(part)
         counts[1] += part.sum(axis=1)
         counts[2] += part.sum(axis=0)
     total = counts[0].sum()
@@ -122,7 +122,9 @@ def centroid_nm(mask: NDArray[np.bool_], grid: Grid) -> tuple[float, float, floa
     return (z, y, x)
 
 
-def slice_records(nucleus: NucleusResult, cell: NDArray[np.bool_]) -> tuple[SliceRecord, ...]:
+def slice_records(
+    nucleus: NucleusResult, cell: NDArray[np.bool_] | None
+) -> tuple[SliceRecord, ...]:
     """Areas, confidence and event of each slice; areas in pixels of the crop."""
     area_um2 = nucleus.crop_grid.face_areas_nm2[0] / 1e6
     records = []

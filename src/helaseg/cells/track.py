@@ -50,7 +50,7 @@ class TrackConfig:
         radius never reaches `min_radius_nm`; fewer are asked where fewer
         slices were probed. Debris and blebs are seen once or twice.
     min_radius_nm : float
-        See `min_probes`.
+        A track that reaches this radius is kept, however few its probes.
     min_length_nm : float
         Shorter tracks are flagged ``SHORT_TRACK`` (published: 150 slices of
         50 nm, shorter ones were dropped).
@@ -116,8 +116,8 @@ def link_detections(
     1. Between each probe and the next assign detections one to one so that the
        sum of costs is least. A link costs its in-plane way over the farthest
        one allowed, plus the logarithm of the size ratio over that of the
-       largest one allowed; a link over either limit is none, and leaving both
-       ends free costs 2, as much as the worst link.
+       largest one allowed; a link over either limit is none. Of the possible
+       links as many as possible are made.
     2. Assign ends of pieces to starts of later ones over at most
        ``max_gap_probes`` missed probes in the same way; over n probes the way
        may be sqrt(n) times as long.

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The command line: read, call a pipeline, write."""

@@ -35,7 +35,7 @@ COMMANDS = (
     ("segment", "segment:segment", "Nucleus, nuclear envelope and cell of one ROI."),
     ("evaluate", "evaluate:evaluate", "All metrics of a prediction against the truth."),
     ("phantom", "phantom:phantom", "A synthetic volume with exact truth."),
-    ("demo", "phantom:demo", "Phantom, run, scores and report, to see that all works."),
+    ("demo", "demo:demo", "Phantom, run, scores and report, to see that all works."),
     ("info", "info:info", "What a file is: format, size, voxel size, compression."),
     ("doctor", "doctor:doctor", "What this installation can do."),
 )

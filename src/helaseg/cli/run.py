@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import no_trace_without_work
 from helaseg.cli.plan import as_time, plan_run
+from helaseg.cli.reports import write_reports
 from helaseg.cli.session import session, show
 from helaseg.pipelines.classical import RunConfig
 
@@ -42,7 +43,6 @@ def run(
 
         from helaseg.io import to_uint8
         from helaseg.pipelines import batch
-        from helaseg.report import write_run_report
 
         with no_trace_without_work(out):
             result = batch.run(
@@ -53,7 +53,7 @@ def run(
                 overwrite=common.overwrite,
                 progress=work.progress,
             )
-            page = write_run_report(out)
+            page = write_reports(out, result.segmentations, progress=work.progress)
         seconds = sum(cost.seconds for cost in result.steps)
         work.say(f"{len(result.segmentations)} cells segmented in {as_time(seconds)}")
         work.say(f"report: {page}")

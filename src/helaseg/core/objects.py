@@ -19,7 +19,6 @@ class CellFlag(enum.IntFlag):
     SHORT_TRACK = enum.auto()
     SMALL = enum.auto()
     NO_NUCLEUS = enum.auto()
-    SEVERAL_NUCLEI = enum.auto()
     LEAVES_ROI = enum.auto()
     BRIDGED_SLICES = enum.auto()
     LITTLE_RESIN = enum.auto()
@@ -61,9 +60,8 @@ _FLAG_TEXT = {
     CellFlag.SHORT_TRACK: "seen in few slices",
     CellFlag.SMALL: "smaller than a cell should be",
     CellFlag.NO_NUCLEUS: "no nucleus found",
-    CellFlag.SEVERAL_NUCLEI: "more than one nucleus",
     CellFlag.LEAVES_ROI: "goes on outside its crop",
-    CellFlag.BRIDGED_SLICES: "damaged or blank slices bridged from their neighbours",
+    CellFlag.BRIDGED_SLICES: "slices bridged from their neighbours (blank, damaged or unclear)",
     CellFlag.LITTLE_RESIN: "little or no resin around it, the outline rests on the neighbours",
     CellFlag.LOW_CONFIDENCE: "the outline is uncertain",
 }

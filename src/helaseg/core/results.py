@@ -89,7 +89,7 @@ class SliceRecord:
         Between 0 (guess) and 1 (clear), for the nucleus outline.
     event : str
         What the propagation did: ``"seed"``, ``"followed"``, ``"bridged"``,
-        ``"ended"``, ``"absent"``.
+        ``"absent"``; ``"blank"`` for a slice without structure.
     """
 
     z: int

@@ -219,6 +219,14 @@ class Journal:
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
+                self._remove_empty_parents(path.resolve(), root)
+
+    @staticmethod
+    def _remove_empty_parents(path: Path, root: Path) -> None:
+        for parent in path.parents:
+            if parent == root or not parent.is_dir() or any(parent.iterdir()):
+                return
+            parent.rmdir()
 
     def clear(self) -> None:
         """Delete every recorded output and the journal itself."""

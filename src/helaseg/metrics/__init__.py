@@ -17,6 +17,7 @@ from helaseg.metrics.instances import (
     match_instances,
     panoptic_quality,
 )
+from helaseg.metrics.objects import evaluate_objects, pair_objects
 from helaseg.metrics.overlap import (
     ConfusionCounts,
     accuracy,
@@ -48,11 +49,13 @@ __all__ = [
     "detection_scores",
     "dice_coefficient",
     "evaluate",
+    "evaluate_objects",
     "hausdorff_distance",
     "instance_f1",
     "jaccard_index",
     "match_instances",
     "mean_surface_distance",
+    "pair_objects",
     "panoptic_quality",
     "precision",
     "recall",

@@ -7,8 +7,10 @@ so that an interrupted job goes on where it stopped.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -201,7 +203,8 @@ def _detect(
     """Detection and its files; the cells are read back, so an edited table is honoured."""
     table = out / "cells.csv"
     if not (journal.is_done("run/detect", key) and table.exists()):
-        found = detect(volume, config=config, executor=pool, progress=progress)
+        with _hushed():
+            found = detect(volume, config=config, executor=pool, progress=progress)
         cell_of = {d: track.id for track in found.tracks for d in track.detections}
         write_detections_csv(
             out / "detections.csv", found.detections, [cell_of.get(d, 0) for d in found.detections]
@@ -270,6 +273,18 @@ class _Outcome:
     steps: tuple[StepCost, ...]
 
 
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Finding nothing is a flag of the result here, or told once, not a warning each.
+
+    Entered by the thread that starts the job alone: filters belong to the whole
+    process, and threads that change them at the same time leave them changed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NothingFoundWarning)
+        yield
+
+
 def _segment_one(task: _Task) -> _Outcome:
     """Crop and segment one cell; runs in a worker."""
     timer = StepTimer()
@@ -278,15 +293,15 @@ def _segment_one(task: _Task) -> _Outcome:
     with timer.measured("crop"):
         raw = _write_raw(piece, task.folder, "tiff")
     target = tuple(c - a for c, a in zip(task.cell.centroid_vx, roi.start, strict=True))
-    with warnings.catch_warnings():
-        # A cell without a nucleus is a flag of its result here, not a warning each.
+    if multiprocessing.parent_process() is not None:
+        # A worker process has filters of its own, see `_hushed`.
         warnings.simplefilter("ignore", NothingFoundWarning)
-        result = segment(
-            piece,
-            config=task.config,
-            target_vx=target,  # type: ignore[arg-type]
-            executor=make_executor("serial"),
-        )
+    result = segment(
+        piece,
+        config=task.config,
+        target_vx=target,  # type: ignore[arg-type]
+        executor=make_executor("serial"),
+    )
     with timer.measured("write"):
         files = write_segmentation(task.folder, result)
     steps = result.provenance.steps if result.provenance else ()
@@ -314,14 +329,15 @@ def _segment_cells(
         for cell in waiting
     ]
     done = len(cells) - len(waiting)
-    for cell, outcome in zip(waiting, ordered_map(pool, _segment_one, tasks), strict=True):
-        values = {"steps": [as_plain(cost) for cost in outcome.steps]}
-        journal.record(
-            f"run/cell/{cell.id}", prints[cell.id], outputs=outcome.outputs, values=values
-        )
-        done += 1
-        if progress:
-            progress("cells", done, len(cells))
+    with _hushed():
+        for cell, outcome in zip(waiting, ordered_map(pool, _segment_one, tasks), strict=True):
+            values = {"steps": [as_plain(cost) for cost in outcome.steps]}
+            journal.record(
+                f"run/cell/{cell.id}", prints[cell.id], outputs=outcome.outputs, values=values
+            )
+            done += 1
+            if progress:
+                progress("cells", done, len(cells))
     for cell in cells:
         _add_costs(timer, journal.values(f"run/cell/{cell.id}"))
     return folders

@@ -211,6 +211,7 @@ def _cell_folders(path: Path) -> dict[int, Path]:
     found = {}
     for folder in sorted(path.iterdir()):
         match = _ROI_FOLDER.match(folder.name)
-        if match and folder.is_dir():
+        # A cell whose box was moved leaves an empty folder behind.
+        if match and folder.is_dir() and any(folder.iterdir()):
             found[int(match.group(1))] = folder
     return found

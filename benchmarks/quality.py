@@ -1,0 +1,101 @@
+"""How good and how fast the unsupervised method is, defaults only.
+
+    python benchmarks/quality.py phantom          # 64 x 1536 x 1536, 8 cells
+    python benchmarks/quality.py real             # needs HELASEG_REAL_DATA or ../shared/data
+
+Each part prints what it measured; nothing is asserted here (the tests do that).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve()
+
+
+def jaccard(a, b):
+    return np.count_nonzero(a & b) / max(np.count_nonzero(a | b), 1)
+
+
+def phantom(seeds=(0, 1)) -> None:
+    from helaseg import make_phantom, run
+    from helaseg.io import open_volume
+
+    for seed in seeds:
+        made = make_phantom(seed=seed)
+        truth = {name: made.truth[name].read() for name in ("cell", "nucleus")}
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            result = run(made.image, Path(folder) / "run", executor="threads:2")
+            seconds = time.perf_counter() - start
+            labels = Path(folder) / "run" / "cells.ome.zarr" / "image" / "labels"
+            found = {name: open_volume(labels / name).read() for name in truth}
+        counts = f"{len(made.cells)} cells, {len(result.cells)} found"
+        print(f"phantom seed {seed}: {counts}, {seconds:.0f} s")
+        for cell in made.cells:
+            inside = truth["cell"] == cell.id
+            owner = np.bincount(found["cell"][inside])
+            owner[0] = 0
+            best = int(owner.argmax()) if owner.any() else -1
+            scores = {name: jaccard(truth[name] == cell.id, found[name] == best) for name in truth}
+            kind = "complete" if cell.complete else "cut by the border"
+            print(
+                f"  cell {cell.id} ({kind}): nucleus {scores['nucleus']:.4f}, "
+                f"cell {scores['cell']:.4f}, found as {best}"
+            )
+        for name in truth:
+            print(f"  all {name} voxels: {jaccard(truth[name] > 0, found[name] > 0):.4f}")
+
+
+def real_folder() -> Path:
+    beside = HERE.parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("HELASEG_REAL_DATA", beside))
+    if not (folder / "roi_6005_4739").is_dir():
+        sys.exit("no real slices here: set HELASEG_REAL_DATA to the folder that holds them")
+    return folder
+
+
+def real() -> None:
+    import tifffile
+
+    from helaseg import Grid, Volume, detect_cells, segment
+
+    folder = real_folder()
+    crop = folder / "roi_6005_4739"
+    for numbers in (range(56, 66, 2), range(110, 122, 2)):
+        data = np.stack([tifffile.imread(crop / "raw" / f"z{n:04d}.tif") for n in numbers])
+        volume = Volume(data=data, grid=Grid(shape=data.shape, voxel_size_nm=(100, 10, 10)))
+        result = segment(volume)
+        for z, number in enumerate(numbers):
+            if number not in (60, 116):
+                continue
+            read = {
+                name: tifffile.imread(crop / "truth" / f"{name}_z{number:04d}.tif") > 0
+                for name in ("nucleus", "cell", "cell_doubt")
+            }
+            nucleus = jaccard(read["nucleus"], result.nucleus.slice(z) != 0)
+            sure = ~read["cell_doubt"]
+            cell = jaccard(read["cell"] & sure, (result.cell.slice(z) != 0) & sure)
+            print(f"real z{number:04d}: nucleus {nucleus:.4f}, cell outside doubt {cell:.4f}")
+    field = tifffile.imread(folder / "field" / "slice130_28nm.tif")
+    grid = Grid(shape=(1, *field.shape), voxel_size_nm=(50, 28.08, 28.08))
+    found = detect_cells(Volume(data=field[None], grid=grid))
+    print(f"real field: {len(found)} detections; recall in tests/cells/test_detect.py")
+
+
+if __name__ == "__main__":
+    parts = {"phantom": phantom, "real": real}
+    chosen = sys.argv[1:] or ["phantom", "real"]
+    unknown = [name for name in chosen if name not in parts]
+    if unknown:
+        sys.exit(f"unknown part {unknown[0]!r}; there are {', '.join(parts)}")
+    warnings.simplefilter("ignore")
+    for name in chosen:
+        parts[name]()

@@ -1,0 +1,199 @@
+"""``helaseg demo``: the whole job on a phantom, scored against its exact truth."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from helaseg.cells.track import TrackConfig
+from helaseg.cli.evaluate import score_text
+from helaseg.cli.options import COMMON, SETTINGS, CommonOptions
+from helaseg.cli.outputs import no_trace_without_work
+from helaseg.cli.phantom import make_once
+from helaseg.cli.plan import plan_run, plan_whole
+from helaseg.cli.reports import write_reports
+from helaseg.cli.session import session, show
+from helaseg.core.scores import ScoreTable
+from helaseg.pipelines.classical import RunConfig
+from helaseg.synthetic import PhantomConfig
+
+if TYPE_CHECKING:
+    from helaseg.core.volume import LabelVolume
+
+#: What is scored, by its name in the truth and in the output of a run.
+PARTS = ("cell", "nucleus")
+
+#: Scores of a single cell: few enough to compare cell with cell.
+CELL_METRICS = (
+    "jaccard_index",
+    "precision",
+    "recall",
+    "average_hausdorff_distance_surface",
+    "hausdorff_distance_95",
+)
+
+
+@Parameter(name="*", group=COMMON)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions(CommonOptions):
+    """Options of every command; two cells at a time unless told otherwise.
+
+    Parameters
+    ----------
+    executor : str
+        serial, threads[:N] or processes[:N].
+    """
+
+    executor: str = "threads:2"
+
+
+def demo(
+    out: Path = Path("helaseg-demo"),
+    /,
+    *,
+    settings: Annotated[PhantomConfig, Parameter(name="*", group=SETTINGS)] = PhantomConfig(),
+    common: DemoOptions = DemoOptions(),
+) -> None:
+    """Make a phantom, find and segment its cells, score them and write the report.
+
+    Parameters
+    ----------
+    out : Path
+        Output folder for the phantom and the run.
+    """
+    with session(common) as work:
+        grid = settings.grid
+        config = demo_config(settings)
+        plan = plan_run(grid, slice_step_nm=config.detect.slice_step_nm)
+        if common.dry_run:
+            show(plan_whole("phantom", grid, by_slice=True).text(common))
+            show(plan.text(common))
+            return
+        executor = plan.executor(common)
+
+        from helaseg.io import open_volume
+        from helaseg.pipelines import batch
+
+        folder = out / "phantom"
+        make_once(folder, settings, work)
+        with no_trace_without_work(out / "run"):
+            result = batch.run(
+                replace(open_volume(folder / "image"), name="phantom"),
+                out / "run",
+                config,
+                executor=executor,
+                overwrite=common.overwrite,
+                progress=work.progress,
+            )
+        scores, by_cell = score_run(folder / "truth", out / "run")
+        page = write_reports(
+            out / "run",
+            result.segmentations,
+            scores=scores,
+            scores_by_cell=by_cell,
+            progress=work.progress,
+        )
+        show(f"{len(result.segmentations)} cells segmented, scores against the exact truth:")
+        show(score_text(scores))
+        show(cell_text(by_cell))
+        show(f"report: {page}")
+
+
+def demo_config(phantom: PhantomConfig) -> RunConfig:
+    """Settings for the cells of a phantom, which may be smaller than real ones and cut short.
+
+    Flags that tell a cell from debris by its size would else stand at every cell.
+    """
+    usual = TrackConfig()
+    depth_nm, height_nm, width_nm = phantom.extent_nm
+    return RunConfig(
+        track=TrackConfig(
+            min_length_nm=min(usual.min_length_nm, depth_nm / 4),
+            small_radius_nm=min(usual.small_radius_nm, height_nm / 12, width_nm / 12),
+        )
+    )
+
+
+def score_run(truth: Path, run: Path) -> tuple[ScoreTable, dict[int | str, ScoreTable]]:
+    """Scores of all cells as one mask, and of each cell.
+
+    Parameters
+    ----------
+    truth : Path
+        The ``truth`` of a phantom.
+    run : Path
+        Output folder of a run.
+
+    Returns
+    -------
+    whole : ScoreTable
+        Cells and nuclei of the volume.
+    by_cell : dict
+        By the id that the run gave to the cell. ``"missed 3"`` is the third
+        cell of the truth without a partner in the run, ``"made up 3"`` the
+        third cell of the run without a partner in the truth.
+    """
+    from helaseg.metrics import evaluate, evaluate_objects, pair_objects
+
+    rows = []
+    by_cell: dict[int | str, ScoreTable] = {}
+    pairs: Sequence[tuple[int | None, int | None]] = ()
+    for part in PARTS:
+        true, found = _read_part(truth, run, part)
+        if part == "cell":
+            pairs = pair_objects(true, found)
+        whole = evaluate(_as_mask(true), _as_mask(found), per_slice=False)
+        rows += [replace(score, label=part) for score in whole]
+        tables = evaluate_objects(true, found, pairs, metrics=CELL_METRICS, name=part)
+        for (t, p), table in tables.items():
+            key = f"missed {t}" if p is None else f"made up {p}" if t is None else p
+            before = by_cell.get(key, ScoreTable(rows=()))
+            by_cell[key] = ScoreTable(rows=(*before.rows, *table.rows))
+    order = sorted(by_cell, key=_found_first)
+    return ScoreTable(rows=tuple(rows)), {key: by_cell[key] for key in order}
+
+
+def _found_first(key: int | str) -> tuple[bool, int, str]:
+    return (True, 0, key) if isinstance(key, str) else (False, key, "")
+
+
+def _read_part(truth: Path, run: Path, part: str) -> tuple[LabelVolume, LabelVolume]:
+    """Both sides in memory, on the grid of the phantom."""
+    from helaseg.core.volume import LabelVolume
+    from helaseg.io import open_volume
+
+    true = open_volume(truth / part)
+    found = open_volume(run / "cells.ome.zarr" / "image" / "labels" / part)
+    return (
+        LabelVolume(data=true.read(), grid=true.grid),
+        LabelVolume(data=found.read(), grid=true.grid),
+    )
+
+
+def _as_mask(labels: LabelVolume) -> LabelVolume:
+    return replace(labels, data=(labels.data[:, :, :] > 0).view("u1"))
+
+
+def cell_text(by_cell: Mapping[int | str, ScoreTable]) -> str:
+    """The median over the cells of the truth, and how many were missed or made up."""
+    true = {key: table for key, table in by_cell.items() if not str(key).startswith("made up")}
+    missed = sum(isinstance(key, str) for key in true)
+    lines = [
+        f"per cell, median of {len(true)} in the truth "
+        f"({missed} missed, {len(by_cell) - len(true)} made up):"
+    ]
+    for part in reversed(PARTS):
+        middle = _median(table.value("jaccard_index", label=part) for table in true.values())
+        lines.append(f"{part:<9}jaccard_index{middle:>10.4f}")
+    return "\n".join(lines)
+
+
+def _median(values: Iterable[float]) -> float:
+    defined = [v for v in values if not math.isnan(v)]
+    return statistics.median(defined) if defined else math.nan

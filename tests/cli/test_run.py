@@ -1,0 +1,173 @@
+"""``helaseg run`` and ``helaseg demo`` on small phantoms: pages, resuming, scores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helaseg.cli.app import main
+from helaseg.cli.demo import cell_text, demo_config
+from helaseg.core.grid import Grid
+from helaseg.core.scores import Score, ScoreTable
+from helaseg.io import read_cells_csv, write_tiff
+from helaseg.synthetic import PhantomConfig
+
+PHANTOM = [
+    "--shape=16,220,400",
+    "--voxel-size-nm=150,24,24",
+    "--n-cells=2",
+    "--packing=0.2",
+    "--noise=0.4",
+    "--n-border-cells=0",
+    "--n-flat-cells=0",
+    "--seed=5",
+]
+SMALL_CELLS = [
+    "--detect.min-radius-nm=800",
+    "--track.min-radius-nm=1000",
+    "--rois.margin-nm=300,500,500",
+]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a phantom and the output of a run; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("ran")
+    assert main(["phantom", str(folder / "phantom"), *PHANTOM, "--quiet"]) == 0
+    words = ["run", str(folder / "phantom" / "image"), str(folder / "run"), *SMALL_CELLS]
+    assert main([*words, "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture
+def copied(ran: Path, tmp_path: Path) -> Path:
+    # The input keeps its dates, which belong to its fingerprint.
+    return Path(shutil.copytree(ran, tmp_path / "copied"))
+
+
+def again(folder: Path) -> list[str]:
+    return ["run", str(folder / "phantom" / "image"), str(folder / "run"), *SMALL_CELLS]
+
+
+def pages(folder: Path) -> dict[str, int]:
+    return {p.parent.name: p.stat().st_mtime_ns for p in (folder / "run").rglob("report.html")}
+
+
+def test_each_cell_has_a_page_that_the_run_links_to(ran: Path) -> None:
+    cells = read_cells_csv(ran / "run" / "cells.csv")
+    assert len(cells) >= 2
+    page = (ran / "run" / "report.html").read_text()
+    for folder in (ran / "run" / "rois").iterdir():
+        assert (folder / "report.html").is_file()
+        assert f'href="rois/{folder.name}/report.html"' in page
+    assert len(pages(ran)) == len(cells) + 1
+
+
+def test_pages_that_are_up_to_date_stay(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = pages(copied)
+    lost = next(p for p in (copied / "run" / "rois").iterdir() if p.name.startswith("roi_002_"))
+    (lost / "report.html").unlink()
+    assert main(again(copied)) == 0
+    after = pages(copied)
+    assert after.keys() == before.keys()
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"run", lost.name}
+    out = capsys.readouterr().out
+    assert f"{len(before) - 1} cells segmented" in out
+    assert "report: " in out
+
+
+def test_a_cell_that_moved_has_one_page(copied: Path) -> None:
+    table = copied / "run" / "cells.csv"
+    lines = table.read_text().splitlines()
+    columns = lines[0].split(",")
+    values = lines[1].split(",")
+    for axis in "zyx":
+        values[columns.index(f"centroid_{axis}_vx")] = "8.0"
+    lines[1] = ",".join(values)
+    table.write_text("\n".join(lines) + "\n")
+    assert main([*again(copied), "--quiet"]) == 0
+    assert len(pages(copied)) == len(read_cells_csv(table)) + 1
+    page = (copied / "run" / "report.html").read_text()
+    assert 'href="rois/roi_001_8_8_8/report.html"' in page
+
+
+def test_no_cell_found_is_a_success_with_advice(
+    tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = Grid(shape=(9, 64, 80), voxel_size_nm=(500, 50, 50))
+    write_tiff(tmp_path / "resin.tif", rng.normal(190, 4, grid.shape).astype(np.uint8), grid)
+    assert main(["run", str(tmp_path / "resin.tif"), str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr()
+    (line,) = shown.err.splitlines()
+    assert line.startswith("helaseg: warning: no cell found in ")
+    assert "lower 'detect.min_radius_nm'" in line
+    assert "0 cells segmented" in shown.out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["n_cells"] == 0
+    assert "No cell found" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_demo_scores_every_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "demo",
+        str(tmp_path / "demo"),
+        "--shape=16,420,420",
+        "--voxel-size-nm=240,48,48",
+        "--n-cells=2",
+        "--packing=0.2",
+        "--n-border-cells=0",
+        "--n-flat-cells=0",
+        "--noise=0.3",
+        "--seed=5",
+    ]
+    assert main(words) == 0
+    out = capsys.readouterr().out.splitlines()
+    (head,) = [line for line in out if line.startswith("per cell, median of 2 in the truth")]
+    assert "(0 missed, 0 made up)" in head
+    nucleus, cell = out[out.index(head) + 1 : out.index(head) + 3]
+    assert nucleus.split()[:2] == ["nucleus", "jaccard_index"]
+    assert cell.split()[:2] == ["cell", "jaccard_index"]
+    assert 0.6 < float(cell.split()[-1]) <= 1
+    page = (tmp_path / "demo" / "run" / "report.html").read_text()
+    assert "Scores against truth" in page
+    assert "cell 2" in page
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines() == out
+
+
+def test_the_median_is_over_the_cells_of_the_truth() -> None:
+    def table(cell: float, nucleus: float) -> ScoreTable:
+        rows = [
+            Score(
+                metric="jaccard_index",
+                value=value,
+                label=label,
+                undefined="empty" if np.isnan(value) else None,
+            )
+            for label, value in (("cell", cell), ("nucleus", nucleus))
+        ]
+        return ScoreTable(rows=tuple(rows))
+
+    lines = cell_text(
+        {
+            1: table(0.9, 0.8),
+            4: table(0.7, float("nan")),
+            "missed 2": table(0.0, 0.0),
+            "made up 3": table(0.0, 0.0),
+        }
+    ).splitlines()
+    assert lines[0] == "per cell, median of 3 in the truth (1 missed, 1 made up):"
+    assert lines[1].split() == ["nucleus", "jaccard_index", "0.4000"]
+    assert lines[2].split() == ["cell", "jaccard_index", "0.7000"]
+
+
+def test_the_demo_measures_phantom_cells_by_their_own_size() -> None:
+    small = demo_config(PhantomConfig()).track
+    assert small.min_length_nm == 64 * 50 / 4
+    assert small.small_radius_nm == 1536 * 10 / 12
+    large = demo_config(PhantomConfig(shape=(600, 8192, 8192))).track
+    assert (large.min_length_nm, large.small_radius_nm) == (7500.0, 2500.0)

@@ -1,0 +1,254 @@
+"""The whole job on a small volume: the same with any executor, resumed, steered by its table."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helaseg.cells.detect import DetectConfig
+from helaseg.cells.rois import RoiConfig
+from helaseg.cells.track import TrackConfig
+from helaseg.core.grid import Grid
+from helaseg.core.volume import Volume
+from helaseg.errors import NothingFoundWarning, OutputExistsError
+from helaseg.io import open_volume, read_cells_csv, read_segmentation
+from helaseg.pipelines import batch
+from helaseg.pipelines.classical import RunConfig
+from helaseg.synthetic import make_phantom
+
+#: For cells of a third of the real size.
+CONFIG = RunConfig(
+    detect=DetectConfig(min_radius_nm=800),
+    track=TrackConfig(min_radius_nm=1000, min_length_nm=500, small_radius_nm=800),
+    rois=RoiConfig(margin_nm=(300, 500, 500)),
+)
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    """Cells of a phantom, on disk as a worker process must read them."""
+    from helaseg.io import write_tiff
+
+    phantom = make_phantom(
+        shape=(16, 220, 400),
+        voxel_size_nm=(150, 24, 24),
+        n_cells=2,
+        packing=0.2,
+        noise=0.4,
+        n_border_cells=0,
+        n_flat_cells=0,
+        seed=5,
+    )
+    path = tmp_path_factory.mktemp("phantom") / "image.tif"
+    write_tiff(path, phantom.image.read(), phantom.image.grid)
+    return open_volume(path)
+
+
+@pytest.fixture(scope="module")
+def finished(volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of an uninterrupted run; copy it before changing it."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    result = batch.run(volume, out, CONFIG)
+    assert len(result.cells) >= 2
+    assert set(result.segmentations) == {cell.id for cell in result.cells}
+    return out
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture
+def segmented(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Ids of the cells whose segmentation is started."""
+    ids: list[int] = []
+    original = batch._segment_one
+
+    def spy(task: Any) -> Any:
+        ids.append(task.cell.id)
+        return original(task)
+
+    monkeypatch.setattr(batch, "_segment_one", spy)
+    return ids
+
+
+def voxels(out: Path) -> dict[str, np.ndarray]:
+    """Every label image of a run."""
+    found = {
+        name: open_volume(out / "cells.ome.zarr" / "image" / "labels" / name).read()
+        for name in ("cell", "nucleus")
+    }
+    for folder in sorted((out / "rois").iterdir()):
+        result = read_segmentation(folder)
+        found[folder.name] = result.labels.read()
+        found[f"{folder.name}/raw"] = open_volume(folder / "raw", (150, 24, 24)).read()
+    return found
+
+
+def assert_same(a: Path, b: Path) -> None:
+    first, second = voxels(a), voxels(b)
+    assert list(first) == list(second)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    for name in ("cells.csv", "detections.csv"):
+        assert (a / name).read_text() == (b / name).read_text()
+
+
+def edit(table: Path, change: Any) -> None:
+    """Rewrite cells.csv with the rows that `change` returns."""
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = list(rows[0])
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(change(rows))
+
+
+def test_the_labels_hold_the_cells_and_their_nuclei(finished: Path, volume: Volume) -> None:
+    found = voxels(finished)
+    ids = {cell.id for cell in read_cells_csv(finished / "cells.csv")}
+    assert found["cell"].shape == volume.shape
+    assert found["cell"].dtype == np.uint16
+    assert set(np.unique(found["cell"])) == ids | {0}
+    inside = found["nucleus"] > 0
+    assert inside.any()
+    np.testing.assert_array_equal(found["nucleus"][inside], found["cell"][inside])
+
+
+@pytest.mark.parametrize("executor", ["threads:2", "processes:2"])
+def test_every_executor_gives_the_same_voxels(
+    executor: str, volume: Volume, finished: Path, tmp_path: Path
+) -> None:
+    before = list(warnings.filters)
+    batch.run(volume, tmp_path / "run", CONFIG, executor=executor)
+    assert_same(tmp_path / "run", finished)
+    # Threads that hush warnings on their own would leave the process hushed.
+    assert warnings.filters == before
+
+
+def test_a_finished_run_is_not_done_again(
+    copied: Path, volume: Volume, segmented: list[int]
+) -> None:
+    stamp = (copied / "cells.ome.zarr" / "zarr.json").stat().st_mtime_ns
+    result = batch.run(volume, copied, CONFIG)
+    assert segmented == []
+    assert (copied / "cells.ome.zarr" / "zarr.json").stat().st_mtime_ns == stamp
+    # The costs are those of the run that did the work.
+    seconds = {cost.step: cost.seconds for cost in result.steps}
+    assert {"detect", "nucleus", "cell", "paste"} <= set(seconds)
+    assert min(seconds.values()) > 0
+    with pytest.raises(OutputExistsError, match="other settings; choose another folder"):
+        batch.run(volume, copied, RunConfig())
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    volume: Volume, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    cells = read_cells_csv(finished / "cells.csv")
+    original, started = batch._segment_one, []
+
+    def stops_at_the_second(task: Any) -> Any:
+        started.append(task.cell.id)
+        if len(started) == 2:
+            # As a kill leaves it: the crop is there, the labels are not.
+            batch._write_raw(task.volume.crop(task.cell.roi), task.folder, "tiff")
+            raise KeyboardInterrupt
+        return original(task)
+
+    monkeypatch.setattr(batch, "_segment_one", stops_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(volume, out, CONFIG)
+    assert started == [cell.id for cell in cells[:2]]
+    assert not (out / "cells.ome.zarr").exists()
+    with (out / "journal.jsonl").open("a") as journal:
+        journal.write('{"key": "run/cell/2", "finger')
+    batch.run(volume, out, CONFIG)
+    assert started[2:] == [cell.id for cell in cells[1:]]
+    assert_same(out, finished)
+
+
+def test_a_lost_file_is_made_again(
+    copied: Path, finished: Path, volume: Volume, segmented: list[int]
+) -> None:
+    lost = next(f for f in (copied / "rois").iterdir() if f.name.startswith("roi_002_"))
+    (lost / "labels.tif").unlink()
+    batch.run(volume, copied, CONFIG)
+    assert segmented == [2]
+    assert_same(copied, finished)
+
+
+def test_a_removed_cell_stays_away(
+    copied: Path, finished: Path, volume: Volume, segmented: list[int]
+) -> None:
+    edit(copied / "cells.csv", lambda rows: [row for row in rows if row["id"] != "1"])
+    result = batch.run(volume, copied, CONFIG)
+    assert segmented == []
+    assert 1 not in result.segmentations
+    before, after = voxels(finished)["cell"], voxels(copied)["cell"]
+    assert 1 in before
+    assert 1 not in after
+    clear = (before != 1) & (after == before)
+    assert clear.sum() == (before != 1).sum() - ((before == 0) & (after != 0)).sum()
+
+
+def test_a_moved_box_is_done_again_alone(
+    copied: Path, volume: Volume, segmented: list[int]
+) -> None:
+    def shrink(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        rows[1]["roi_stop_z"] = str(int(rows[1]["roi_stop_z"]) - 1)
+        return rows
+
+    edit(copied / "cells.csv", shrink)
+    (cell,) = (c for c in read_cells_csv(copied / "cells.csv") if c.id == 2)
+    result = batch.run(volume, copied, CONFIG)
+    assert segmented == [2]
+    assert read_segmentation(result.segmentations[2]).labels.shape == cell.roi.shape
+
+
+def test_overwriting_starts_anew(copied: Path, volume: Volume, finished: Path) -> None:
+    edit(copied / "cells.csv", lambda rows: rows[:1])
+    batch.run(volume, copied, CONFIG, overwrite=True)
+    assert_same(copied, finished)
+
+
+def test_nothing_found_is_a_result(tmp_path: Path, rng: np.random.Generator) -> None:
+    grid = Grid(shape=(9, 64, 80), voxel_size_nm=(500, 50, 50))
+    data = rng.normal(190, 4, grid.shape).astype(np.uint8)
+    resin = Volume(data=data, grid=grid, name="resin")
+    with pytest.warns(NothingFoundWarning) as said:
+        result = batch.run(resin, tmp_path / "run")
+    (message,) = (str(w.message) for w in said)
+    assert "no cell found in 'resin'" in message
+    assert "lower 'detect.min_radius_nm'" in message
+    assert result.cells == ()
+    assert result.segmentations == {}
+    assert read_cells_csv(tmp_path / "run" / "cells.csv") == []
+    labels = open_volume(tmp_path / "run" / "cells.ome.zarr" / "image" / "labels" / "cell")
+    assert labels.shape == grid.shape
+    assert not labels.read().any()
+
+
+def test_crops_are_cut_in_both_formats(finished: Path, volume: Volume, tmp_path: Path) -> None:
+    cells = read_cells_csv(finished / "cells.csv")
+    seen: list[tuple[int, int]] = []
+    paths = batch.crop(
+        volume,
+        cells,
+        tmp_path,
+        format="ome-zarr",
+        progress=lambda step, done, total: seen.append((done, total)),
+    )
+    assert seen == [(k + 1, len(cells)) for k in range(len(cells))]
+    for cell, path in zip(cells, paths, strict=True):
+        piece = open_volume(path)
+        np.testing.assert_array_equal(piece.read(), volume.crop(cell.roi).read())
+        assert piece.grid.offset_nm == pytest.approx(volume.grid.crop(cell.roi).offset_nm)
