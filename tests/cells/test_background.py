@@ -13,8 +13,8 @@ from helaseg.cells.background import (
     is_blank,
     measure_background,
     resin_contrast,
-    working_factor,
 )
+from helaseg.cells.pixels import joined_pixels
 from helaseg.errors import ParameterError
 
 PIXEL_NM = 20.0
@@ -52,7 +52,7 @@ def test_cells_are_not_resin_at_any_pixel_size(scene, pixel_nm):
 def test_the_coarse_mask_has_one_pixel_per_block(scene):
     cells, image = scene
     result = measure_background(image[:-1, :-1], pixel_nm=10.0, coarse=True)
-    assert working_factor(10.0, BackgroundConfig()) == 4
+    assert joined_pixels(10.0, BackgroundConfig().working_pixel_nm) == 4
     assert result.mask.shape == (100, 90)
     assert result.pixel_nm == 40.0
     assert jaccard(~result.mask, cells[1::4, 1::4]) > 0.95

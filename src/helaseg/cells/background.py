@@ -19,6 +19,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._validate import as_array, check_positive, check_range
+from helaseg.cells.pixels import enlarge, join_pixels, joined_pixels
+from helaseg.cells.resin import (
+    decide_border,
+    drop_specks,
+    find_outside,
+    find_shading,
+    local_threshold,
+    split_greys,
+    vote,
+)
 from helaseg.errors import ParameterError
 
 Mask = NDArray[np.bool_]
@@ -278,7 +288,7 @@ def measure_background(
         As in `detect_background`.
     coarse : bool
         Stop at the working pixel size: the mask then has one pixel per block
-        of ``working_factor(pixel_nm, config)`` squared.
+        of ``joined_pixels(pixel_nm, config.working_pixel_nm)`` squared.
 
     Returns
     -------
@@ -318,33 +328,33 @@ def measure_background(
     array = as_array("image", image, ndim=2, finite=True)
     check_positive("pixel_nm", pixel_nm)
     config = config or BackgroundConfig()
-    factor = 1 if not array.size else working_factor(pixel_nm, config)
+    factor = 1 if not array.size else joined_pixels(pixel_nm, config.working_pixel_nm)
     shape = tuple(-(-n // factor) for n in array.shape) if coarse else array.shape
     out_pixel = pixel_nm * factor if coarse else pixel_nm
     if not array.size or slice_greys(array)[1] <= 0:
         return _blank(shape, out_pixel)
-    small = _join(array, factor)
+    small = join_pixels(array, factor)
     pixel = pixel_nm * factor
-    outside = _outside(small, pixel)
-    split = _split(small, outside, pixel, config, threshold)
+    outside = find_outside(small, pixel)
+    split = split_greys(small, outside, pixel, config, threshold)
     shading = None
     if threshold is None:
-        shading = _shading(split, outside, pixel, config)
+        shading = find_shading(split, outside, pixel, config)
         if shading is not None:
             small = small * shading[0] + shading[1]
-            split = _split(small, outside, pixel, config, None)
-    mask = _vote(small, split, pixel, config)
-    local = _local_threshold(mask, split, pixel, config)
-    mask = _decide(split.smooth, mask, local, pixel, config)
+            split = split_greys(small, outside, pixel, config, None)
+    mask = vote(small, split, pixel, config)
+    local = local_threshold(mask, split, pixel, config)
+    mask = decide_border(split.smooth, mask, local, pixel, config)
     if factor > 1 and not coarse:
         # The fine scale, in pixels of the image as it is recorded.
         fine = gaussian(array, sigma_px=config.fine_sigma_nm / pixel_nm)
         if shading is not None:
             local = (local - shading[1]) / shading[0]
-        mask = _decide(fine, mask, local, pixel, config, factor=factor)
-        outside = _enlarge(outside, factor, array.shape)
+        mask = decide_border(fine, mask, local, pixel, config, factor=factor)
+        outside = enlarge(outside, factor, array.shape)
         pixel = pixel_nm
-    mask = _drop_specks(mask, pixel, config) & ~outside
+    mask = drop_specks(mask, pixel, config) & ~outside
     n_inside = max(1, mask.size - int(np.count_nonzero(outside)))
     fraction = int(np.count_nonzero(mask)) / n_inside
     return BackgroundResult(
@@ -371,11 +381,6 @@ def resin_contrast(
     return result.contrast
 
 
-def working_factor(pixel_nm: float, config: BackgroundConfig) -> int:
-    """How many pixels are joined along y and x for the search."""
-    return max(1, round(config.working_pixel_nm / pixel_nm))
-
-
 def _blank(shape: tuple[int, ...], pixel_nm: float) -> BackgroundResult:
     return BackgroundResult(
         mask=np.zeros(shape, bool),
@@ -388,245 +393,3 @@ def _blank(shape: tuple[int, ...], pixel_nm: float) -> BackgroundResult:
         reliable=False,
         blank=True,
     )
-
-
-def _join(image: NDArray[Any], factor: int) -> Floats:
-    """Mean of blocks of pixels as floats; the last block repeats the border."""
-    import cv2
-
-    if factor == 1:
-        return np.ascontiguousarray(image, np.float32)
-    pad = tuple((0, -n % factor) for n in image.shape)
-    if any(after for _, after in pad):
-        image = np.pad(image, pad, mode="edge")
-    rows, cols = (n // factor for n in image.shape)
-    joined = np.empty((rows, cols), np.float32)
-    # In strips: only a part of a large slice is there as floats at any time.
-    for top in range(0, rows, 128):
-        strip = image[top * factor : (top + 128) * factor].astype(np.float32)
-        part = joined[top : top + 128]
-        cv2.resize(strip, part.shape[::-1], dst=part, interpolation=cv2.INTER_AREA)
-    return joined
-
-
-def _outside(small: Floats, pixel_nm: float) -> Mask:
-    """Flat pieces of the lowest grey value over 1 µm²: filled in, not recorded."""
-    from helaseg.image import remove_small
-
-    return remove_small(small == small.min(), min_area_px=1e6 / pixel_nm**2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Split:
-    """Grey values of a slice in two classes."""
-
-    smooth: Floats
-    threshold: float
-    resin: float
-    cell: float
-    contrast: float
-
-
-def _split(
-    small: Floats,
-    outside: Mask,
-    pixel_nm: float,
-    config: BackgroundConfig,
-    threshold: float | None,
-) -> _Split:
-    from helaseg.image import gaussian, otsu_threshold
-
-    smooth = gaussian(small, sigma_px=config.grey_sigma_nm / pixel_nm)
-    inside = ~outside
-    values = smooth[inside]
-    cut = float(otsu_threshold(smooth, mask=inside)) if threshold is None else float(threshold)
-    bright = values > cut
-    n_bright = int(np.count_nonzero(bright))
-    if n_bright in (0, values.size):
-        # Every pixel lies on one side of a threshold that the caller gave.
-        mean = float(values.mean())
-        resin, cell = (mean, cut) if n_bright else (cut, mean)
-        return _Split(smooth=smooth, threshold=cut, resin=resin, cell=cell, contrast=0.0)
-    light, dark = values[bright], values[~bright]
-    variance = (light.size * light.var() + dark.size * dark.var()) / values.size
-    gap = float(light.mean()) - float(dark.mean())
-    return _Split(
-        smooth=smooth,
-        threshold=cut,
-        resin=float(light.mean()),
-        cell=float(dark.mean()),
-        contrast=gap / math.sqrt(variance) if variance > 0 else math.inf,
-    )
-
-
-def _shading(
-    split: _Split, outside: Mask, pixel_nm: float, config: BackgroundConfig
-) -> tuple[Floats, Floats] | None:
-    """Factor and summand per pixel that make resin and cells equally bright all over.
-
-    Otsu's threshold splits tiles of ``shading_nm``, each half over the next;
-    the tiles that show both classes carry the correction.
-    """
-    import cv2
-
-    from helaseg.image import gaussian, otsu_threshold
-
-    side = round(config.shading_nm / pixel_nm)
-    rows, cols = (max(1, round(2 * n / side) - 1) for n in split.smooth.shape)
-    if rows * cols == 1:
-        return None
-    found = [np.zeros((rows, cols), np.float32) for _ in range(3)]
-    height, width = split.smooth.shape
-    for i, j in np.ndindex(rows, cols):
-        top, left = (height * i) // (rows + 1), (width * j) // (cols + 1)
-        box = (
-            slice(top, top + 2 * height // (rows + 1)),
-            slice(left, left + 2 * width // (cols + 1)),
-        )
-        values = split.smooth[box][~outside[box]][::4]
-        if values.size < 100 or values.min() == values.max():
-            continue
-        bright = values > otsu_threshold(values[None])
-        share = bright.mean()
-        if not 0.1 <= share <= 0.9:
-            continue
-        light, dark = values[bright], values[~bright]
-        sd = math.sqrt(share * light.var() + (1 - share) * dark.var())
-        gap = light.mean() - dark.mean()
-        if gap >= config.min_contrast * sd:
-            found[0][i, j] = light.mean() - split.resin
-            found[1][i, j] = dark.mean() - split.cell
-            found[2][i, j] = 1
-    found = [gaussian(f, sigma_px=1.0, mode="nearest") for f in found]
-    weight = found[2] + np.float32(0.05)
-    resin, cell = (
-        cv2.resize(f / weight, (width, height)) + np.float32(level)
-        for f, level in zip(found[:2], (split.resin, split.cell), strict=True)
-    )
-    factor = np.float32(split.resin - split.cell) / np.maximum(resin - cell, np.float32(1e-3))
-    summand = np.float32(split.cell) - cell * factor
-    return factor.astype(np.float32, copy=False), summand.astype(np.float32, copy=False)
-
-
-def _vote(small: Floats, split: _Split, pixel_nm: float, config: BackgroundConfig) -> Mask:
-    """Resin by the vote of the superpixels of all edge levels."""
-    from helaseg.image import canny, distance_transform, label, region_areas, region_sums
-
-    sigma_px = max(1.0, config.edge_sigma_nm / pixel_nm)
-    # Large pixels: a gap of one pixel at least keeps superpixels from touching at corners.
-    gap_px = max(1.0, config.gap_nm / pixel_nm)
-    # Largest gradient of a step as high as the contrast; pixel and difference blur, too.
-    full = (split.resin - split.cell) / (math.sqrt(2 * math.pi) * math.hypot(sigma_px, 0.65))
-    bright = split.smooth > split.threshold
-    min_px = max(1.0, config.min_superpixel_um2 * 1e6 / pixel_nm**2)
-    votes = np.zeros(small.shape, np.int8)
-    for level in config.edge_levels:
-        high = level * full
-        edges = canny(small, sigma_px=sigma_px, low=config.edge_low_ratio * high, high=high)
-        to_edge = distance_transform(~edges)
-        pieces, n = label(to_edge > gap_px, return_count=True)
-        area = region_areas(pieces, n=n)
-        share = region_sums(pieces, image=bright, n=n) / np.maximum(area, 1)
-        # 2 = ask the pixel itself.
-        verdict = np.where(area >= min_px, share >= config.min_bright_fraction, 2).astype(np.int8)
-        verdict[0] = 2
-        vote = verdict[pieces]
-        votes += np.where(vote == 2, bright, vote).astype(np.int8)
-        if level == max(config.edge_levels):
-            sharp = to_edge <= gap_px + 1
-    return _drop_shadows(2 * votes > len(config.edge_levels), sharp, config)
-
-
-def _drop_shadows(mask: Mask, sharp: Mask, config: BackgroundConfig) -> Mask:
-    """Turn pieces of cell into resin when too little of their border runs along edges."""
-    from helaseg.image import binary_dilation, label, region_areas, region_sums
-
-    pieces, n = label(~mask, connectivity=2, return_count=True)
-    border = np.where(binary_dilation(mask, radius_px=1), pieces, 0)
-    area = region_areas(border, n=n)
-    share = region_sums(border, image=sharp, n=n) / np.maximum(area, 1)
-    # A slice without any resin has no border at all.
-    shadow = (share < config.min_sharp_border) & (area > 0)
-    shadow[0] = False
-    return mask | shadow[pieces]
-
-
-def _local_threshold(
-    mask: Mask, split: _Split, pixel_nm: float, config: BackgroundConfig
-) -> Floats:
-    """Middle between the resin and the cells of the neighbourhood; nan where they are alike.
-
-    Resin in a shadow is as dark as cells: no grey value parts the two there.
-    """
-    from helaseg.image import binary_erosion
-
-    sigma_px = config.local_sigma_nm / pixel_nm
-    # Bright specks of a cell that passed for resin must not vouch for each other.
-    sure = binary_erosion(mask, radius_px=max(1.0, config.border_nm / pixel_nm))
-    resin = _neighbourhood_mean(split.smooth, sure, sigma_px, split.resin)
-    sure = binary_erosion(~mask, radius_px=1)
-    cell = _neighbourhood_mean(split.smooth, sure, sigma_px, split.cell)
-    local = (resin + cell) * np.float32(0.5)
-    local[resin - cell < 0.4 * (split.resin - split.cell)] = np.nan
-    return local.astype(np.float32, copy=False)
-
-
-def _decide(
-    grey: Floats,
-    mask: Mask,
-    local: Floats,
-    pixel_nm: float,
-    config: BackgroundConfig,
-    *,
-    factor: int = 1,
-) -> Mask:
-    """Pixels near the border by the local threshold.
-
-    `mask` and `local` have working pixels of `pixel_nm`; `grey` and the result
-    have `factor` times finer ones.
-    """
-    from helaseg.image import distance_transform
-
-    shape = grey.shape
-    known = ~np.isnan(local)
-    # Cell may turn into resin farther from the border: pockets reach into it,
-    # whereas on the other side shadows begin.
-    to_resin = known & ~mask & (distance_transform(~mask) <= config.pocket_nm / pixel_nm)
-    to_cell = known & mask & (distance_transform(mask) <= config.border_nm / pixel_nm)
-    bright = grey > _enlarge(np.where(known, local, np.float32(0)), factor, shape)
-    decided = bright & _enlarge(to_resin, factor, shape)
-    decided |= _enlarge(mask & ~to_cell, factor, shape)
-    decided |= bright & _enlarge(to_cell, factor, shape)
-    return decided
-
-
-def _enlarge(array: NDArray[Any], factor: int, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Each pixel as a block; what sticks out is cut off."""
-    if factor == 1:
-        return array
-    return array.repeat(factor, axis=0).repeat(factor, axis=1)[: shape[0], : shape[1]]
-
-
-def _drop_specks(mask: Mask, pixel_nm: float, config: BackgroundConfig) -> Mask:
-    from helaseg.image import remove_small
-
-    um2_px = 1e6 / pixel_nm**2
-    cell = remove_small(~mask, min_area_px=config.min_cell_um2 * um2_px)
-    return remove_small(~cell, min_area_px=config.min_resin_um2 * um2_px)
-
-
-def _neighbourhood_mean(image: Floats, mask: Mask, sigma_px: float, fallback: float) -> Floats:
-    """Gaussian mean of the masked pixels; `fallback` where there are few of them."""
-    import cv2
-
-    from helaseg.image import gaussian
-
-    k = max(1, int(sigma_px // 4))
-    size = (-(-mask.shape[1] // k), -(-mask.shape[0] // k))
-    part = mask.astype(np.float32)
-    weight = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    part *= image - np.float32(fallback)
-    total = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    weight, total = (gaussian(a, sigma_px=sigma_px / k, mode="nearest") for a in (weight, total))
-    mean = np.float32(fallback) + total / (weight + np.float32(0.02))
-    return cv2.resize(mean, mask.shape[::-1]).astype(np.float32, copy=False)

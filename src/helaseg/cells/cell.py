@@ -17,6 +17,7 @@ from helaseg._validate import check_positive, check_range
 from helaseg.cells.competition import find_basins, find_saddles, join_basins, pool_all
 from helaseg.cells.full_size import FullSize, Kind
 from helaseg.cells.nucleus import OTHER_STEP, NucleusResult
+from helaseg.cells.pixels import enlarge
 from helaseg.cells.shape import measure_cell, slice_records
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
@@ -247,8 +248,7 @@ def label_cells(
 
     def fine_slice(z: int) -> Labels:
         rough = coarse[z // factors[0]]
-        rough = rough.repeat(factors[1], axis=0).repeat(factors[2], axis=1)
-        labels = _flood(rough[: grid.shape[1], : grid.shape[2]], solid[z])
+        labels = _flood(enlarge(rough, factors[1], grid.shape[1:]), solid[z])
         _set_aside(labels, nucleus.nucleus[z], aside, config)
         labels[nucleus.nucleus[z]] = 1
         return labels

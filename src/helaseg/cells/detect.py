@@ -26,8 +26,8 @@ from helaseg.cells.background import (
     measure_background,
     off_reference,
     slice_greys,
-    working_factor,
 )
+from helaseg.cells.pixels import joined_pixels
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag, Detection
 from helaseg.core.volume import LabelVolume, Volume
@@ -453,7 +453,7 @@ def _probe(
     z, threshold = task
     image = volume.slice(z)
     grid = volume.grid
-    factor = working_factor(grid.pixel_nm, background_config)
+    factor = joined_pixels(grid.pixel_nm, background_config.working_pixel_nm)
     result = measure_background(
         image,
         pixel_nm=grid.pixel_nm,

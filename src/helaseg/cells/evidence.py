@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from helaseg._validate import check_positive
 from helaseg.cells.background import BackgroundConfig, measure_background
+from helaseg.cells.pixels import join_pixels, joined_pixels
 from helaseg.core.grid import Grid
 from helaseg.core.volume import Volume
 from helaseg.errors import ParameterError
@@ -175,7 +176,7 @@ def collect_evidence(
     A 300 x 2000 x 2000 crop at 10 nm has 300 x 1000 x 1000 working voxels of
     three bytes each.
     """
-    factor = working_factor(crop.grid.pixel_nm, config)
+    factor = joined_pixels(crop.grid.pixel_nm, config.working_pixel_nm)
     grid = crop.grid.downsample((1, factor, factor))
     threshold = crop_threshold(crop, config)
     n = crop.shape[0]
@@ -221,38 +222,13 @@ def crop_threshold(crop: Volume, config: EvidenceConfig) -> float | None:
     from helaseg.image.thresholds import otsu_threshold
 
     n = crop.shape[0]
-    factor = working_factor(crop.grid.pixel_nm, config)
+    factor = joined_pixels(crop.grid.pixel_nm, config.working_pixel_nm)
     values = []
     for z in sorted({round(k * (n - 1) / 8) for k in range(9)}) if n else ():
-        small = reduce_slice(crop.slice(z), factor)[::2, ::2]
+        small = join_pixels(crop.slice(z), factor)[::2, ::2]
         if small.size and small.max() > small.min():
             values.append(float(otsu_threshold(small)))
     return float(np.median(values)) if values else None
-
-
-def working_factor(pixel_nm: float, config: EvidenceConfig) -> int:
-    """How many pixels are joined along y and x."""
-    return max(1, round(config.working_pixel_nm / pixel_nm))
-
-
-def reduce_slice(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    """Mean of blocks of ``factor`` x ``factor`` pixels; the last block repeats the border.
-
-    Returns
-    -------
-    ndarray of float32, shape (ceil(Y / factor), ceil(X / factor))
-    """
-    if factor == 1:
-        return image.astype(np.float32)
-    rows, cols = (-n % factor for n in image.shape)
-    if rows or cols:
-        image = np.pad(image, ((0, rows), (0, cols)), mode="edge")
-    import cv2
-
-    size = (image.shape[1] // factor, image.shape[0] // factor)
-    # As floats: rounding to whole grey levels would add steps to smooth resin.
-    joined = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return joined.astype(np.float32, copy=False)
 
 
 def gradient_noise(magnitude: NDArray[np.float32]) -> float:
@@ -311,8 +287,8 @@ def slice_evidence(
     from helaseg.image.edges import canny, gradient_magnitude
     from helaseg.image.ridges import dark_ridges
 
-    factor = working_factor(pixel_nm, config)
-    small = reduce_slice(image, factor)
+    factor = joined_pixels(pixel_nm, config.working_pixel_nm)
+    small = join_pixels(image, factor)
     pixel = pixel_nm * factor
     sigma_px = config.edge_sigma_nm / pixel
     noise = gradient_noise(gradient_magnitude(small, sigma_px=sigma_px))

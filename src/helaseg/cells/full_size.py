@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from helaseg.cells.pixels import enlarge
 from helaseg.core.grid import Grid
 
 #: Thickness of the band that stands for the nuclear envelope (Etch a Cell, 70 nm).
@@ -75,8 +76,7 @@ class FullSize:
         return out
 
     def _enlarge(self, small: NDArray[Any]) -> NDArray[Any]:
-        big = small.repeat(self.factor, axis=0).repeat(self.factor, axis=1)
-        return big[: self.shape[1], : self.shape[2]]
+        return enlarge(small, self.factor, self.shape[1:])
 
     def _slice(self, z: int) -> NDArray[Any]:
         nucleus = self.nucleus[z]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from helaseg._validate import as_zyx
 from helaseg.cells.background import BackgroundConfig
-from helaseg.cells.evidence import Evidence, collect_evidence, reduce_slice
+from helaseg.cells.evidence import Evidence, collect_evidence
 from helaseg.cells.nucleus_slice import (
     NucleusConfig,
     Outline,
@@ -32,6 +32,7 @@ from helaseg.cells.nucleus_slice import (
     measure_shade,
     nucleus_like,
 )
+from helaseg.cells.pixels import join_pixels
 from helaseg.core.grid import Grid
 from helaseg.core.volume import Volume
 from helaseg.errors import NothingFoundWarning, ParameterError
@@ -308,7 +309,7 @@ class _Propagation:
             self._erase(range(last + order.step, order.stop, order.step))
 
     def _accept(self, z: int, outline: Outline, event: str) -> None:
-        grey = reduce_slice(self.crop.slice(z), self.evidence.factor)
+        grey = join_pixels(self.crop.slice(z), self.evidence.factor)
         shade = measure_shade(grey, outline.mask, self.evidence[z], self.config)
         self.nucleus[z] = outline.mask
         self.confidence[z] = outline.agreement

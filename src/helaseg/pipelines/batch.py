@@ -48,13 +48,12 @@ from helaseg.io import (
     write_segmentation,
     write_tiff_slices,
 )
+from helaseg.pipelines import classical
 from helaseg.pipelines.classical import (
     DetectionResult,
     RunConfig,
     SegmentConfig,
     as_plain,
-    detect,
-    segment,
 )
 
 Format = Literal["tiff", "ome-zarr"]
@@ -204,7 +203,7 @@ def _detect(
     table = out / "cells.csv"
     if not (journal.is_done("run/detect", key) and table.exists()):
         with _hushed():
-            found = detect(volume, config=config, executor=pool, progress=progress)
+            found = classical.detect(volume, config=config, executor=pool, progress=progress)
         cell_of = {d: track.id for track in found.tracks for d in track.detections}
         write_detections_csv(
             out / "detections.csv", found.detections, [cell_of.get(d, 0) for d in found.detections]
@@ -296,7 +295,7 @@ def _segment_one(task: _Task) -> _Outcome:
     if multiprocessing.parent_process() is not None:
         # A worker process has filters of its own, see `_hushed`.
         warnings.simplefilter("ignore", NothingFoundWarning)
-    result = segment(
+    result = classical.segment(
         piece,
         config=task.config,
         target_vx=target,  # type: ignore[arg-type]
