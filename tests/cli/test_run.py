@@ -14,6 +14,7 @@ from helaseg.cli.demo import cell_text, demo_config
 from helaseg.core.grid import Grid
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.io import read_cells_csv, write_tiff
+from helaseg.pipelines.classical import RunConfig
 from helaseg.synthetic import PhantomConfig
 
 PHANTOM = [
@@ -139,6 +140,17 @@ def test_demo_scores_every_cell(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines() == out
 
 
+@pytest.mark.parametrize("word", ["--quiet", "--log-level=error", "--memory-limit=4GB"])
+def test_demo_takes_two_threads_unless_told(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["demo", str(tmp_path / "demo"), "--dry-run", word]
+    assert main(words) == 0
+    assert "executor threads:2" in capsys.readouterr().out
+    assert main([*words, "--executor", "serial"]) == 0
+    assert "executor serial" in capsys.readouterr().out
+
+
 def test_the_median_is_over_the_cells_of_the_truth() -> None:
     def table(cell: float, nucleus: float) -> ScoreTable:
         rows = [
@@ -166,8 +178,8 @@ def test_the_median_is_over_the_cells_of_the_truth() -> None:
 
 
 def test_the_demo_measures_phantom_cells_by_their_own_size() -> None:
-    small = demo_config(PhantomConfig()).track
-    assert small.min_length_nm == 64 * 50 / 4
-    assert small.small_radius_nm == 1536 * 10 / 12
-    large = demo_config(PhantomConfig(shape=(600, 8192, 8192))).track
-    assert (large.min_length_nm, large.small_radius_nm) == (7500.0, 2500.0)
+    small = demo_config(PhantomConfig())
+    assert small.track.min_length_nm == 64 * 50 / 4
+    assert small.track.small_radius_nm == 1536 * 10 / 12
+    assert small.rois.margin_nm == (1000.0, 1536.0, 1536.0)
+    assert demo_config(PhantomConfig(shape=(600, 8192, 8192))) == RunConfig()

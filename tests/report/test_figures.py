@@ -243,6 +243,13 @@ def test_field_draws_circles_boxes_and_numbers():
     assert ax.images[0].get_extent() == pytest.approx([0, 6, 4, 0])
 
 
+def test_the_number_of_a_cell_at_the_border_stays_inside():
+    figure = plot_field(None, [track(1, y=0.0, x=599.0), track(2)], grid=FIELD)
+    places = {t.get_text(): t.get_position() for t in figure.axes[0].texts}
+    assert places["1"] == (pytest.approx(0.975 * 6), pytest.approx(0.025 * 4))
+    assert places["2"] == (pytest.approx(2.005), pytest.approx(1.005))
+
+
 def test_field_dashes_cells_that_are_not_in_the_slice():
     figure = plot_field(None, [track(1, zs=(10, 20)), track(2, zs=(80, 90))], grid=FIELD, z=15)
     styles = [p.get_linestyle() for p in figure.axes[0].patches if type(p).__name__ == "Circle"]

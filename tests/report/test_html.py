@@ -24,7 +24,7 @@ from helaseg.io import (
     write_segmentation,
     write_tiff_slices,
 )
-from helaseg.report import write_run_report, write_segment_report
+from helaseg.report import style, write_run_report, write_segment_report
 from helaseg.report.folder import read_run_folder
 from helaseg.report.html import render_segment
 from helaseg.report.sections import even_slices, least_confident
@@ -302,6 +302,24 @@ def test_track_data_are_in_micrometres_and_safe(run_folder):
     assert data["cells"][1]["points"][0] == pytest.approx([2.005, 1.005, 0.275, 0.4])
 
 
+def test_the_field_marks_cells_that_only_their_segmentation_flags(run_folder):
+    text = write_run_report(run_folder).read_text()
+    data = json.loads(re.search(r"drawSpace\((\{.*?\})\);", text).group(1))
+    # 1 and 2 were flagged when they were segmented, 3 when it was found.
+    assert [cell["colour"] for cell in data["cells"]] == [style.FLAGGED] * 3
+    for part in (run_folder / "rois").iterdir():
+        (part / "labels.tif").unlink()
+    text = write_run_report(run_folder).read_text()
+    data = json.loads(re.search(r"drawSpace\((\{.*?\})\);", text).group(1))
+    assert [cell["colour"] for cell in data["cells"]] == [style.PLAIN, style.PLAIN, style.FLAGGED]
+
+
+def test_an_empty_folder_of_a_moved_cell_is_passed_over(run_folder):
+    (run_folder / "rois" / "roi_001_999_999_99").mkdir()
+    folder = read_run_folder(run_folder).cell_folders[1]
+    assert folder.name == "roi_001_100_100_15"
+
+
 def test_scores_are_shown_with_reasons(run_folder):
     def table(value, reason=None):
         return ScoreTable(
@@ -314,7 +332,9 @@ def test_scores_are_shown_with_reasons(run_folder):
     scores = {1: table(0.9), 2: table(float("nan"), "truth and prediction are <empty>")}
     page = read_page(write_run_report(run_folder, scores=table(0.8), scores_by_cell=scores))
     assert "metric of unit whole volume cell 1 cell 2 median mean" in page.text
-    assert "jaccard index cell 0.8000 0.9000 undefined 0.8500 0.8500" in page.text
+    assert "jaccard index cell 0.8000 0.9000 undefined 0.9000 0.9000" in page.text
+    assert "Scores of each cell against truth." in page.text
+    assert "Median and mean are over the cells" in page.text
     assert (
         "cell 2: jaccard index of cell has no value, truth and prediction are <empty>" in page.text
     )

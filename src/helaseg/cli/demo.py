@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from helaseg.cells.rois import RoiConfig
 from helaseg.cells.track import TrackConfig
 from helaseg.cli.evaluate import score_text
-from helaseg.cli.options import COMMON, SETTINGS, CommonOptions
+from helaseg.cli.options import SETTINGS, DemoOptions
 from helaseg.cli.outputs import no_trace_without_work
 from helaseg.cli.phantom import make_once
 from helaseg.cli.plan import plan_run, plan_whole
@@ -37,20 +38,6 @@ CELL_METRICS = (
     "average_hausdorff_distance_surface",
     "hausdorff_distance_95",
 )
-
-
-@Parameter(name="*", group=COMMON)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoOptions(CommonOptions):
-    """Options of every command; two cells at a time unless told otherwise.
-
-    Parameters
-    ----------
-    executor : str
-        serial, threads[:N] or processes[:N].
-    """
-
-    executor: str = "threads:2"
 
 
 def demo(
@@ -108,15 +95,26 @@ def demo(
 def demo_config(phantom: PhantomConfig) -> RunConfig:
     """Settings for the cells of a phantom, which may be smaller than real ones and cut short.
 
-    Flags that tell a cell from debris by its size would else stand at every cell.
+    Flags that tell a cell from debris by its size would else stand at every cell, and
+    each box would hold its neighbours as well.
     """
-    usual = TrackConfig()
+    track, rois = TrackConfig(), RoiConfig()
     depth_nm, height_nm, width_nm = phantom.extent_nm
+    margin_z_nm, margin_y_nm, margin_x_nm = rois.margin_nm
     return RunConfig(
-        track=TrackConfig(
-            min_length_nm=min(usual.min_length_nm, depth_nm / 4),
-            small_radius_nm=min(usual.small_radius_nm, height_nm / 12, width_nm / 12),
-        )
+        track=replace(
+            track,
+            min_length_nm=min(track.min_length_nm, depth_nm / 4),
+            small_radius_nm=min(track.small_radius_nm, height_nm / 12, width_nm / 12),
+        ),
+        rois=replace(
+            rois,
+            margin_nm=(
+                margin_z_nm,
+                min(margin_y_nm, height_nm / 10),
+                min(margin_x_nm, width_nm / 10),
+            ),
+        ),
     )
 
 

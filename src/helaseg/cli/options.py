@@ -75,6 +75,20 @@ class CommonOptions:
     debug: Annotated[bool, Parameter(negative=())] = False
 
 
+@Parameter(name="*", group=COMMON)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions(CommonOptions):
+    """Options of every command; two cells at a time unless told otherwise.
+
+    Parameters
+    ----------
+    executor : str
+        serial, threads[:N] or processes[:N].
+    """
+
+    executor: str = "threads:2"
+
+
 @Parameter(name="*", group=INPUT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:

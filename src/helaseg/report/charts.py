@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -257,7 +258,8 @@ def _draw_scores(
         if len(values) > 1:
             middle = float(np.median(values))
             ax.plot([middle, middle], [place - 0.34, place + 0.34], color=style.INK, linewidth=1.6)
-    ax.set_yticks(range(len(rows)), list(rows))
+    # A name of two lines fits the row; one of more than 44 characters leaves the picture.
+    ax.set_yticks(range(len(rows)), [textwrap.fill(name, 44) for name in rows])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     if unit == "1":
         low = max(0.0, math.floor(lowest * 10 - 0.2) / 10)

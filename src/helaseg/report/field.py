@@ -129,9 +129,11 @@ def _draw_cell(ax: Axes, track: Track, *, roi: Roi | None, grid: Grid, z: int | 
         ax.add_patch(
             Rectangle(corner, wide, high, fill=False, edgecolor="white", linewidth=0.8, alpha=0.8)
         )
+    # The number of a cell that the border cuts stays inside.
+    height_um, width_um = grid.shape[1] * sy / 1000, grid.shape[2] * sx / 1000
     ax.text(
-        x_um,
-        y_um,
+        min(max(x_um, 0.025 * width_um), 0.975 * width_um),
+        min(max(y_um, 0.025 * height_um), 0.975 * height_um),
         str(track.id),
         ha="center",
         va="center",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def write_run_report(
     folder = _existing(folder)
     run = read_run_folder(folder)
     cells = _cells(run)
-    columns = tables.score_columns(scores, scores_by_cell)
+    run = _with_all_flags(run, cells)
     steps = [s for s in run.info.get("steps") or () if isinstance(s, Mapping)]
     page = _template("run.html.j2").render(
         title=str(run.info.get("name") or folder.resolve().name),
@@ -131,7 +132,9 @@ def write_run_report(
         cells=cells,
         columns=_table_columns(cells),
         sections=[c["section"] for c in cells if c["section"] is not None],
-        scores=_scores(columns),
+        scores=_scores(
+            tables.score_columns(scores, scores_by_cell), tables.score_columns(None, scores_by_cell)
+        ),
         provenance=_run_provenance(run, steps),
         version=helaseg.__version__,
         citations=_CITATIONS,
@@ -248,6 +251,7 @@ def _cells(run: RunFolder) -> list[dict[str, Any]]:
                 "id": row.id,
                 "section": section,
                 "measured": {q.name: q for q in section.key_numbers} if section else {},
+                "flag": flags,
                 "flags": tables.flag_words(flags),
                 "problem": problem,
                 "report": _page_beside(run.path, folder),
@@ -255,6 +259,13 @@ def _cells(run: RunFolder) -> list[dict[str, Any]]:
             }
         )
     return cells
+
+
+def _with_all_flags(run: RunFolder, cells: list[dict[str, Any]]) -> RunFolder:
+    """The pictures of the field mark the same cells as the table: also those flagged later."""
+    flags = {cell["id"]: cell["flag"] for cell in cells}
+    tracks = tuple(replace(t, flags=t.flags | flags[t.id]) for t in run.tracks)
+    return replace(run, tracks=tracks)
 
 
 def _read_cell(folder: Path | None) -> tuple[SegmentationResult | None, str]:
@@ -348,8 +359,12 @@ def _track_data(run: RunFolder) -> dict[str, Any] | None:
     }
 
 
-def _scores(columns: Mapping[str, ScoreTable]) -> dict[str, Any] | None:
-    rows = tables.score_rows(columns)
+def _scores(
+    columns: Mapping[str, ScoreTable], of_cells: Mapping[str, ScoreTable]
+) -> dict[str, Any] | None:
+    """What the page shows of scores; median, mean and chart are over the cells if there are any."""
+    summed = of_cells or columns
+    rows = tables.score_rows(columns, summary=summed)
     if not rows:
         return None
     chart = None
@@ -359,14 +374,15 @@ def _scores(columns: Mapping[str, ScoreTable]) -> dict[str, Any] | None:
         for row in rows
     ):
         chart = Picture(
-            uri=style.chart_uri(plot_scores(columns)),
-            caption="Scores against truth. A bar is the median, a cross in the margin an "
-            "undefined score.",
+            uri=style.chart_uri(plot_scores(summed)),
+            caption=("Scores of each cell" if of_cells else "Scores")
+            + " against truth. A bar is the median, a cross in the margin an undefined score."
+            + (" Median and mean are over the cells." if of_cells else ""),
         )
     return {
         "columns": list(columns),
         "rows": rows,
         "reasons": tables.undefined_reasons(columns),
         "chart": chart,
-        "summary": len(columns) > 1,
+        "summary": len(summed) > 1,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,19 +214,26 @@ def score_columns(
     return columns
 
 
-def score_rows(columns: Mapping[str, ScoreTable]) -> list[ScoreRow]:
+def score_rows(
+    columns: Mapping[str, ScoreTable], *, summary: Collection[str] | None = None
+) -> list[ScoreRow]:
     """Scores of whole volumes, one row per metric and label.
 
-    An undefined score keeps its reason and is left out of mean and median.
+    An undefined score keeps its reason and is left out of mean and median;
+    these are over the columns in `summary`, by default over all.
     """
+    summed = set(columns) if summary is None else set(summary)
     found: dict[tuple[str, str, str], dict[str, Score]] = {}
     for name, table in columns.items():
         for score in table.select(per_slice=False):
             found.setdefault((score.metric, score.label, score.unit), {})[name] = score
     rows = []
     for (metric, label, unit), by_column in found.items():
-        scores = list(by_column.values())
-        values = [s.value for s in scores if math.isfinite(s.value)]
+        values = [
+            score.value
+            for name, score in by_column.items()
+            if name in summed and math.isfinite(score.value)
+        ]
         rows.append(
             ScoreRow(
                 metric=_metric_words(metric),
@@ -257,7 +264,7 @@ def _metric_words(metric: str) -> str:
 
 def _score_cell(score: Score | None) -> Quantity:
     if score is None:
-        return Quantity(name="", value=_ABSENT, reason="not computed")
+        return Quantity(name="", value=_ABSENT)
     if score.undefined is not None:
         return Quantity(name="", value="undefined", reason=score.undefined)
     value: Any = score.value
