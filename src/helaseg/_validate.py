@@ -129,3 +129,28 @@ def as_spacing(name: str, value: Any, ndim: int) -> tuple[float, ...]:
         msg = f"'{name}' must be one positive number or {ndim} of them, got {value!r}"
         raise ParameterError(msg)
     return numbers
+
+
+def as_output(
+    name: str, out: Any, shape: tuple[int, ...], dtype: Any, *, contiguous: bool = True
+) -> NDArray[Any]:
+    """A new array, or the caller's own if a kernel can write to it."""
+    want = np.dtype(dtype)
+    if out is None:
+        return np.empty(shape, want)
+    fits = (
+        isinstance(out, np.ndarray)
+        and out.shape == tuple(shape)
+        and out.dtype == want
+        and (out.flags.c_contiguous or not contiguous)
+        and out.flags.writeable
+    )
+    if not fits:
+        came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        layout = "C-contiguous " if contiguous else ""
+        msg = (
+            f"'{name}' must be a writable {layout}{want} array of shape {tuple(shape)}, "
+            f"got {came}; leave it away to get a new array"
+        )
+        raise ParameterError(msg)
+    return out

@@ -107,10 +107,13 @@ def test_out_is_filled_and_returned(rng):
         ({"sigma_px": (1, 2, 3)}, "'sigma_px' must be one number or 2 of them"),
         ({"sigma_px": 1, "radius_px": 1.5}, "'radius_px' must be whole pixels, got 1.5"),
         ({"sigma_px": 1, "mode": "wrap"}, "'mode' must be one of 'reflect', 'nearest'"),
-        ({"sigma_px": 1, "out": np.empty((4, 4))}, "'out' must be float32 of shape"),
+        (
+            {"sigma_px": 1, "out": np.empty((4, 4))},
+            "'out' must be a writable C-contiguous float32 array of shape",
+        ),
         (
             {"sigma_px": 1, "out": np.empty((4, 8), np.float32)[:, ::2]},
-            "'out' must be C-contiguous and writeable",
+            "'out' must be a writable C-contiguous float32 array",
         ),
     ],
 )

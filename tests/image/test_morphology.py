@@ -220,11 +220,11 @@ def test_empty_masks_stay_empty(shape):
         (lambda m: binary_dilation(m[0], radius_px=1), "'mask' must have 2 or 3 axes"),
         (
             lambda m: binary_dilation(m, radius_px=1, out=m[1:]),
-            r"'out' must be bool of shape \(4, 4\), got bool of \(3, 4\)",
+            r"'out' must be a writable .* bool array of shape \(4, 4\), got bool \(3, 4\)",
         ),
         (
             lambda m: binary_dilation(m, radius_px=1, out=m.T),
-            "'out' must be C-contiguous and writeable",
+            "'out' must be a writable C-contiguous bool array",
         ),
         (
             lambda m: binary_dilation(m[:3], radius_px=1, out=m[1:]),

@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import distance as kernels
-from helaseg._validate import as_labels, as_mask, as_spacing, check_positive, check_shape_match
-from helaseg.errors import ParameterError
+from helaseg._validate import (
+    as_labels,
+    as_mask,
+    as_output,
+    as_spacing,
+    check_positive,
+    check_shape_match,
+)
 
 
 @overload
@@ -96,7 +102,7 @@ def distance_transform(
     """
     solid = as_mask("mask", mask)
     steps = (1.0,) * (3 - solid.ndim) + as_spacing("spacing", spacing, solid.ndim)
-    distance = _as_float32_out(out, solid.shape)
+    distance = as_output("out", out, solid.shape, np.float32)
     stack = solid.view(np.uint8).reshape((1,) * (3 - solid.ndim) + solid.shape)
     # a writable and a read-only array would each compile a kernel of their own
     stack.flags.writeable = False
@@ -175,23 +181,3 @@ def expand_labels(
     for target, source, chosen in zip(expanded, nearest, fill, strict=True):
         target[chosen] = flat[source[chosen]]
     return expanded
-
-
-def _as_float32_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if out is None:
-        return np.empty(shape, dtype=np.float32)
-    fits = (
-        isinstance(out, np.ndarray)
-        and out.shape == shape
-        and out.dtype == np.float32
-        and out.flags.c_contiguous
-        and out.flags.writeable
-    )
-    if not fits:
-        came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        msg = (
-            f"'out' must be a writable C-contiguous float32 array of shape {shape}, got {came}; "
-            "leave it away to get a new array"
-        )
-        raise ParameterError(msg)
-    return out

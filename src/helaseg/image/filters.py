@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import gradient as _kernel
-from helaseg._validate import as_array, check_choice, check_positive
+from helaseg._validate import as_array, as_output, check_choice, check_positive
 from helaseg.errors import ParameterError
 
 
@@ -113,15 +113,9 @@ def _extended_index(n: int, radius: int, mode: str) -> NDArray[np.int64]:
 
 def _as_output(out: NDArray[np.float32] | None, image: NDArray[Any]) -> NDArray[np.float32]:
     """A new float32 array, or `out` if it fits."""
-    if out is None:
-        return np.empty(image.shape, np.float32)
-    if out.shape != image.shape or out.dtype != np.float32:
-        msg = f"'out' must be float32 of shape {image.shape}, got {out.dtype} of {out.shape}"
-        raise ParameterError(msg)
-    if not (out.flags.c_contiguous and out.flags.writeable):
-        msg = "'out' must be C-contiguous and writeable, pass a plain array"
-        raise ParameterError(msg)
-    if np.may_share_memory(out, image):
+    given = out is not None
+    out = as_output("out", out, image.shape, np.float32)
+    if given and np.may_share_memory(out, image):
         msg = "'out' must not share memory with 'image', pass another array"
         raise ParameterError(msg)
     return out

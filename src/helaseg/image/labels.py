@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import labeling
-from helaseg._validate import as_labels, as_mask, check_choice
+from helaseg._validate import as_labels, as_mask, as_output, check_choice
 from helaseg.errors import ParameterError
 
 _INT32_MAX = np.iinfo(np.int32).max
@@ -84,7 +84,7 @@ def label(
     """
     solid = as_mask("mask", mask)
     _check_connectivity(connectivity, solid.ndim)
-    labels = _as_int32_out(out, solid.shape)
+    labels = as_output("out", out, solid.shape, np.int32)
     runs = _runs(solid, connectivity)
     labeling.paint_runs(runs.offsets, runs.starts, runs.stops, runs.numbers, _as_stack(labels))
     return (labels, runs.n_components) if return_count else labels
@@ -217,23 +217,3 @@ def _check_run_count(n_runs: int) -> int:
         )
         raise ParameterError(msg)
     return n_runs
-
-
-def _as_int32_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    if out is None:
-        return np.empty(shape, dtype=np.int32)
-    fits = (
-        isinstance(out, np.ndarray)
-        and out.shape == shape
-        and out.dtype == np.int32
-        and out.flags.c_contiguous
-        and out.flags.writeable
-    )
-    if not fits:
-        came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        msg = (
-            f"'out' must be a writable C-contiguous int32 array of shape {shape}, got {came}; "
-            "leave it away to get a new array"
-        )
-        raise ParameterError(msg)
-    return out

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import morphology as _kernel
-from helaseg._validate import as_mask, check_positive, check_range
+from helaseg._validate import as_mask, as_output, check_positive, check_range
 from helaseg.errors import ParameterError
 from helaseg.image.labels import label
 from helaseg.image.regions import region_areas
@@ -255,15 +255,9 @@ def _planes(array: NDArray[Any]) -> NDArray[Any]:
 
 def _as_output(out: NDArray[np.bool_] | None, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A new bool array, or `out` if it fits."""
-    if out is None:
-        return np.empty(mask.shape, bool)
-    if out.shape != mask.shape or out.dtype != bool:
-        msg = f"'out' must be bool of shape {mask.shape}, got {out.dtype} of {out.shape}"
-        raise ParameterError(msg)
-    if not (out.flags.c_contiguous and out.flags.writeable):
-        msg = "'out' must be C-contiguous and writeable, pass a plain array"
-        raise ParameterError(msg)
-    if out.ctypes.data != mask.ctypes.data and np.may_share_memory(out, mask):
+    given = out is not None
+    out = as_output("out", out, mask.shape, bool)
+    if given and out.ctypes.data != mask.ctypes.data and np.may_share_memory(out, mask):
         msg = "'out' must be 'mask' itself or share no memory with it, pass another array"
         raise ParameterError(msg)
     return out

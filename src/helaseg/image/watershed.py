@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import watershed as kernels
-from helaseg._validate import as_array, as_labels, as_mask, check_choice, check_shape_match
+from helaseg._validate import (
+    as_array,
+    as_labels,
+    as_mask,
+    as_output,
+    check_choice,
+    check_shape_match,
+)
 from helaseg.errors import ParameterError
 
 _INT32_MAX = np.iinfo(np.int32).max
@@ -105,7 +112,7 @@ def watershed(
         inside = as_mask("mask", mask)
         check_shape_match("mask", inside.shape, "priority", shape)
     check_choice("connectivity", connectivity, range(1, values.ndim + 1))
-    labels = _as_int32_out(out, shape)
+    labels = as_output("out", out, shape, np.int32, contiguous=False)
 
     levels, n_levels = _levels(values, inside)
     cells = np.empty((*padded, 2), dtype=np.int32)
@@ -197,22 +204,3 @@ def _check_size(padded: tuple[int, ...]) -> None:
             "flood it region by region"
         )
         raise ParameterError(msg)
-
-
-def _as_int32_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    if out is None:
-        return np.empty(shape, dtype=np.int32)
-    fits = (
-        isinstance(out, np.ndarray)
-        and out.shape == shape
-        and out.dtype == np.int32
-        and out.flags.writeable
-    )
-    if not fits:
-        came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        msg = (
-            f"'out' must be a writable int32 array of shape {shape}, got {came}; "
-            "leave it away to get a new array"
-        )
-        raise ParameterError(msg)
-    return out
