@@ -107,7 +107,7 @@ def test_a_table_that_a_spreadsheet_saved(table):
         ("radius_nm", "nan", r"line 3, column 'radius_nm': a number was expected"),
         ("centroid_z_vx", "", r"line 3, column 'centroid_z_vx': a number was expected, got ''"),
         ("roi_stop_x", "20", r"line 3, column 'roi_stop_x': a box must .* got 20 to 20"),
-        ("roi_start_z", "-1", r"line 3, column 'roi_stop_z': a box must start at 0"),
+        ("roi_stop_z", "-1", r"line 3, column 'roi_stop_z': a box must stop after its start"),
         ("id", "1", r"line 3, column 'id': the id 1 comes twice"),
         ("flags", "lovely", r"line 3, column 'flags': unknown cell flag 'lovely'"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import shutil
 import warnings
 from pathlib import Path
@@ -252,3 +253,19 @@ def test_crops_are_cut_in_both_formats(finished: Path, volume: Volume, tmp_path:
         piece = open_volume(path)
         np.testing.assert_array_equal(piece.read(), volume.crop(cell.roi).read())
         assert piece.grid.offset_nm == pytest.approx(volume.grid.crop(cell.roi).offset_nm)
+
+
+def test_padded_boxes_keep_their_size_and_paste_inside(
+    volume: Volume, finished: Path, tmp_path: Path
+) -> None:
+    rois = dataclasses.replace(CONFIG.rois, mode="fixed", size_nm=(2700, 7200, 7200), border="pad")
+    result = batch.run(volume, tmp_path / "run", dataclasses.replace(CONFIG, rois=rois))
+    for cell in result.cells:
+        raw = open_volume(result.segmentations[cell.id] / "raw")
+        assert raw.shape == (18, 300, 300)
+        assert cell.roi.clip(volume.shape) != cell.roi
+    pasted, usual = voxels(tmp_path / "run"), voxels(finished)
+    for name, labels in pasted.items():
+        if name in ("cell", "nucleus"):
+            both = (labels > 0) & (usual[name] > 0)
+            assert both.sum() > 0.8 * (usual[name] > 0).sum(), name

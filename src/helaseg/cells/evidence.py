@@ -226,8 +226,10 @@ def crop_threshold(crop: Volume, config: EvidenceConfig) -> float | None:
     values = []
     for z in sorted({round(k * (n - 1) / 8) for k in range(9)}) if n else ():
         small = join_pixels(crop.slice(z), factor)[::2, ::2]
-        if small.size and small.max() > small.min():
-            values.append(float(otsu_threshold(small)))
+        recorded = small > small.min() if small.size else small.astype(bool)
+        if recorded.any():
+            # Padding is flat and the darkest of all.
+            values.append(float(otsu_threshold(small, mask=recorded)))
     return float(np.median(values)) if values else None
 
 
@@ -237,9 +239,11 @@ def gradient_noise(magnitude: NDArray[np.float32]) -> float:
     Noise gives Rayleigh-distributed magnitudes whose mode is the noise of one
     component; edges only add a long tail.
     """
-    top = float(np.quantile(magnitude, 0.99))
-    if top <= 0:
+    # Where nothing was recorded (padding) the gradient is exactly zero.
+    magnitude = magnitude[magnitude > 0]
+    if not magnitude.size:
         return 0.0
+    top = float(np.quantile(magnitude, 0.99))
     counts, edges = np.histogram(magnitude, bins=400, range=(0.0, top))
     kernel = np.hanning(15)
     smooth = np.convolve(counts, kernel / kernel.sum(), mode="same")

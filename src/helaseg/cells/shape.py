@@ -92,7 +92,7 @@ def measure_cell(
     nucleus_um3 = float(np.count_nonzero(nucleus)) * voxel_um3
     cell_um3 = nan if cell is None else float(np.count_nonzero(cell)) * voxel_um3
     centre = centroid_nm(nucleus if cell is None else cell, grid)
-    return {
+    measures = {
         "nucleus_volume_um3": nucleus_um3,
         "cell_volume_um3": cell_um3,
         "cytoplasm_volume_um3": cell_um3 - nucleus_um3,
@@ -105,6 +105,8 @@ def measure_cell(
         "n_nucleus_slices": int(nucleus.any(axis=(1, 2)).sum()),
         "n_cell_slices": 0 if cell is None else int(cell.any(axis=(1, 2)).sum()),
     }
+    # Nothing is known to a millionth; the digits beyond are noise of the addition.
+    return {name: round(value, 6) for name, value in measures.items()}
 
 
 def centroid_nm(mask: NDArray[np.bool_], grid: Grid) -> tuple[float, float, float]:
@@ -136,9 +138,9 @@ def slice_records(
                 z=z,
                 nucleus_px=nucleus_px,
                 cell_px=cell_px,
-                nucleus_um2=nucleus_px * area_um2,
-                cell_um2=cell_px * area_um2,
-                confidence=nucleus.confidence[z],
+                nucleus_um2=round(nucleus_px * area_um2, 6),
+                cell_um2=round(cell_px * area_um2, 6),
+                confidence=round(nucleus.confidence[z], 4),
                 event=nucleus.events[z],
             )
         )

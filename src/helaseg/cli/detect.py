@@ -175,6 +175,10 @@ def crop(
                 io.to_uint8(image), open_rows, out, progress=work.progress, format=format
             )
             for row, path in zip(open_rows, paths, strict=True):
-                journal.record(f"crop/{row.id}", prints[row.id], outputs=[path])
+                journal.record(
+                    f"crop/{row.id}",
+                    prints[row.id],
+                    outputs=[path, path.parent / batch.TARGET_NAME],
+                )
         earlier = len(rows) - len(open_rows)
         work.say(f"{len(open_rows)} boxes cut, {earlier} were there: {out / 'rois'}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from helaseg.cli.options import CommonOptions, InputOptions
 from helaseg.cli.plan import plan_whole
@@ -25,6 +27,7 @@ def evaluate(
     *,
     ignore: Path | None = None,
     labels: tuple[int, ...] = (),
+    foreground: Annotated[bool, Parameter(negative=())] = False,
     metrics: tuple[str, ...] = (),
     per_slice: bool = True,
     json: Path | None = None,
@@ -43,7 +46,10 @@ def evaluate(
     ignore : Path, optional
         Mask of the voxels to leave out.
     labels : tuple of int
-        Only these labels; all by default.
+        Only these labels; all by default. Labels are compared by their number:
+        cell 1 of one image with cell 1 of the other.
+    foreground : bool
+        Compare everything above 0 with everything above 0, whatever the labels.
     metrics : tuple of str
         Only these metrics; all by default.
     per_slice : bool
@@ -60,6 +66,8 @@ def evaluate(
             show(plan.text(common))
             return
         plan.executor(common)
+        if foreground:
+            true, pred = as_foreground(true), as_foreground(pred)
         for file in (json, csv):
             _check_free(file, overwrite=common.overwrite)
 
@@ -87,6 +95,13 @@ def open_pair(truth: Path, prediction: Path, options: InputOptions) -> tuple[Any
     """Two label volumes; a prediction without voxel size has that of the truth."""
     true = _as_labels(options.open(truth), truth)
     return true, _open_beside(prediction, true.grid, options)
+
+
+def as_foreground(volume: LabelVolume) -> LabelVolume:
+    """The same volume with 1 wherever there is a label."""
+    from helaseg.io.results import MaskArray
+
+    return LabelVolume(data=MaskArray(volume.data, value=1), grid=volume.grid)
 
 
 def _open_beside(path: Path, grid: Grid, options: InputOptions) -> LabelVolume:

@@ -89,6 +89,17 @@ class DemoOptions(CommonOptions):
     executor: str = "threads:2"
 
 
+def check_plausible(path: Path, voxel_size_nm: tuple[float, float, float]) -> None:
+    """Refuse voxel sizes that no electron microscopy of cells has: a wrong unit, mostly."""
+    if not all(low <= s <= 1000 for s, low in zip(voxel_size_nm, (1, 0.5, 0.5), strict=True)):
+        z, y, x = (f"{s:g}" for s in voxel_size_nm)
+        msg = (
+            f"{path}: a voxel of {z} x {y} x {x} nm (z, y, x) is not plausible for cells, "
+            "expected 0.5 to 1000 nm; give the right one with --voxel-size-nm Z,Y,X"
+        )
+        raise ParameterError(msg)
+
+
 @Parameter(name="*", group=INPUT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:
@@ -116,7 +127,9 @@ class InputOptions:
         """The volume at a path, as `helaseg.io.open_volume` gives it."""
         from helaseg.io import open_volume
 
-        return open_volume(path, self.voxel_size_nm, level=self.level, allow_gaps=self.allow_gaps)
+        volume = open_volume(path, self.voxel_size_nm, level=self.level, allow_gaps=self.allow_gaps)
+        check_plausible(path, volume.grid.voxel_size_nm)
+        return volume
 
     def open_uint8(self, path: Path) -> Any:
         """The volume in the working type; other types are scaled by one rule, which is logged."""

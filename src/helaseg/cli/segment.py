@@ -35,6 +35,7 @@ def segment(
     /,
     *,
     seed_slice: int | None = None,
+    target_vx: tuple[float, float, float] | None = None,
     nucleus_only: Annotated[bool, Parameter(negative=())] = False,
     format: Literal["tiff", "ome-zarr"] = "tiff",
     input_options: InputOptions = InputOptions(),
@@ -51,6 +52,9 @@ def segment(
         Output folder for labels, nucleus, cell, measurements and report.
     seed_slice : int, optional
         Slice (from 0) where the nucleus is clear; found by itself if not given.
+    target_vx : tuple of float, optional
+        A point in the cell, Z,Y,X in voxels of the crop; by default the one that
+        'helaseg crop' noted beside it, else the middle of the crop.
     nucleus_only : bool
         Leave the cell out.
     format : str
@@ -61,6 +65,10 @@ def segment(
         if seed_slice is not None and not 0 <= seed_slice < image.shape[0]:
             msg = f"'--seed-slice' must lie between 0 and {image.shape[0] - 1}, got {seed_slice}"
             raise ParameterError(msg)
+        from helaseg.pipelines.batch import read_target
+
+        if target_vx is None:
+            target_vx = read_target(roi)
         plan = plan_whole("segment", image.grid, by_slice=False)
         if common.dry_run:
             show(plan.text(common))
@@ -78,6 +86,7 @@ def segment(
             io.fingerprint(image),
             settings,
             seed_slice,
+            target_vx,
             nucleus_only,
             format,
             __version__,
@@ -93,6 +102,7 @@ def segment(
                 image,
                 config=settings,
                 seed_slice=seed_slice,
+                target_vx=target_vx,
                 nucleus_only=nucleus_only,
                 executor=make_executor(executor),
                 progress=work.progress,

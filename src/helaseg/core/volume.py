@@ -71,6 +71,40 @@ class _Window:
         return self.base[tuple(moved)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Padded:
+    """A lazy box that may stick out of an array; zero outside."""
+
+    base: Sliceable
+    roi: Roi
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.roi.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.base.dtype
+
+    def __getitem__(self, index: Any) -> Any:
+        keys = index if isinstance(index, tuple) else (index,)
+        z, rest = keys[0], keys[1:]
+        if isinstance(z, slice):
+            planes = [self._plane(k) for k in range(self.shape[0])[z]]
+            stack = np.stack(planes) if planes else np.zeros((0, *self.shape[1:]), self.dtype)
+            return stack[(slice(None), *rest)]
+        return self._plane(range(self.shape[0])[int(z)])[rest]
+
+    def _plane(self, z: int) -> NDArray[Any]:
+        plane = np.zeros(self.shape[1:], self.dtype)
+        inside = self.roi.intersect(Roi(start=(0, 0, 0), stop=self.base.shape))  # type: ignore[arg-type]
+        there = z + self.roi.start[0]
+        if inside.start[0] <= there < inside.stop[0] and not inside.is_empty:
+            here = inside.shift([-a for a in self.roi.start]).slices
+            plane[here[1:]] = np.asarray(self.base[(there, *inside.slices[1:])])
+        return plane
+
+
 def _check_data(kind: str, data: Sliceable, grid: Grid, *, shape: tuple[int, ...]) -> None:
     for need in ("shape", "dtype", "__getitem__"):
         if not hasattr(data, need):
@@ -133,6 +167,12 @@ class Volume:
             name=self.name,
             slice_numbers=numbers,
         )
+
+    def crop_padded(self, roi: Roi) -> Volume:
+        """A lazy box that may stick out of the volume; what lies outside is 0."""
+        if roi.clip(self.grid.shape) == roi:
+            return self.crop(roi)
+        return Volume(data=_Padded(self.data, roi), grid=self.grid.crop(roi), name=self.name)
 
     def read(self) -> NDArray[Any]:
         """All voxels as an ndarray (reads the whole volume)."""

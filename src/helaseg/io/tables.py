@@ -146,8 +146,9 @@ def read_cells_csv(path: str | os.PathLike[str]) -> list[CellRow]:
         starts = [row.integer(f"roi_start_{axis}") for axis in "zyx"]
         stops = [row.integer(f"roi_stop_{axis}") for axis in "zyx"]
         for axis, start, stop in zip("zyx", starts, stops, strict=True):
-            if start < 0 or stop <= start:
-                text = f"a box must start at 0 or later and stop after that, got {start} to {stop}"
+            # A start below 0 is a box that sticks out, to be padded.
+            if stop <= start:
+                text = f"a box must stop after its start, got {start} to {stop}"
                 raise row.error(f"roi_stop_{axis}", text)
         cells.append(
             CellRow(

@@ -18,10 +18,11 @@ from typing import Any, Literal
 import numpy as np
 
 from helaseg import __version__
+from helaseg._validate import as_zyx
 from helaseg.core.grid import Roi
 from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import LabelVolume, Volume
-from helaseg.errors import NothingFoundWarning
+from helaseg.errors import DataFormatError, NothingFoundWarning
 from helaseg.execution import (
     Journal,
     Progress,
@@ -57,6 +58,9 @@ from helaseg.pipelines.classical import (
 )
 
 Format = Literal["tiff", "ome-zarr"]
+
+#: Note beside a crop: where its cell is.
+TARGET_NAME = "target.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,7 @@ def crop(
     volume : Volume
         The big volume, read slice by slice.
     cells : iterable of CellRow
-        From `helaseg.io.read_cells_csv`; boxes are clipped to the volume.
+        From `helaseg.io.read_cells_csv`; what of a box lies outside the volume is 0.
     out : path-like
         Crops go to ``out/rois/roi_.../raw``.
     progress : Progress, optional
@@ -119,10 +123,42 @@ def crop(
     written = []
     for done, cell in enumerate(rows, start=1):
         folder = Path(out) / "rois" / roi_name(cell)
-        written.append(_write_raw(volume.crop(cell.roi.clip(volume.shape)), folder, format))
+        written.append(_write_raw(volume.crop_padded(cell.roi), folder, format))
+        write_target(folder, target_of(cell))
         if progress:
             progress("crop", done, len(rows))
     return written
+
+
+def target_of(cell: CellRow) -> tuple[float, float, float]:
+    """The centroid of a cell in voxels of its box, which need not be its middle."""
+    z, y, x = (c - a for c, a in zip(cell.centroid_vx, cell.roi.start, strict=True))
+    return (z, y, x)
+
+
+def write_target(folder: Path, target_vx: tuple[float, float, float]) -> Path:
+    """Note beside a crop which of its cells is meant."""
+    with atomic_path(folder / TARGET_NAME) as temporary:
+        temporary.write_text(_as_json({"target_vx": target_vx}) + "\n", encoding="utf-8")
+    return folder / TARGET_NAME
+
+
+def read_target(crop: Path) -> tuple[float, float, float] | None:
+    """Which cell of a crop is meant, if `write_target` has noted it beside the crop.
+
+    Raises
+    ------
+    DataFormatError
+        If the note is broken.
+    """
+    note = crop.resolve().parent / TARGET_NAME
+    if not note.is_file():
+        return None
+    try:
+        return as_zyx("target_vx", json.loads(note.read_text(encoding="utf-8"))["target_vx"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"cannot read {note}: {error}; remove it to take the cell in the middle"
+        raise DataFormatError(msg) from error
 
 
 def _write_raw(piece: Volume, folder: Path, format: Format) -> Path:
@@ -287,24 +323,25 @@ def _hushed() -> Iterator[None]:
 def _segment_one(task: _Task) -> _Outcome:
     """Crop and segment one cell; runs in a worker."""
     timer = StepTimer()
-    roi = task.cell.roi.clip(task.volume.shape)
-    piece = task.volume.crop(roi)
+    roi = task.cell.roi
+    piece = task.volume.crop_padded(roi)
     with timer.measured("crop"):
         raw = _write_raw(piece, task.folder, "tiff")
-    target = tuple(c - a for c, a in zip(task.cell.centroid_vx, roi.start, strict=True))
+    target = target_of(task.cell)
+    note = write_target(task.folder, target)
     if multiprocessing.parent_process() is not None:
         # A worker process has filters of its own, see `_hushed`.
         warnings.simplefilter("ignore", NothingFoundWarning)
     result = classical.segment(
         piece,
         config=task.config,
-        target_vx=target,  # type: ignore[arg-type]
+        target_vx=target,
         executor=make_executor("serial"),
     )
     with timer.measured("write"):
         files = write_segmentation(task.folder, result)
     steps = result.provenance.steps if result.provenance else ()
-    return _Outcome(outputs=(raw, *files), steps=(*timer.steps, *steps))
+    return _Outcome(outputs=(raw, note, *files), steps=(*timer.steps, *steps))
 
 
 def _segment_cells(
@@ -366,7 +403,7 @@ def _paste(
     step = StepTimer()
     with step.measured("paste"), atomic_path(target) as temporary:
         arrays = create_label_zarr(temporary, volume.grid, names=("cell", "nucleus"))
-        pieces = [_Piece.of(cell, folders[cell.id], volume) for cell in cells]
+        pieces = [_Piece.of(cell, folders[cell.id]) for cell in cells]
         slabs = list(_slabs(volume.shape, block_shape(arrays["cell"])))
         for done, slab in enumerate(slabs, start=1):
             for name, data in zip(("cell", "nucleus"), paste_slab(pieces, slab), strict=True):
@@ -399,11 +436,11 @@ class _Piece:
     nucleus: LabelVolume
 
     @classmethod
-    def of(cls, cell: CellRow, folder: Path, volume: Volume) -> _Piece:
+    def of(cls, cell: CellRow, folder: Path) -> _Piece:
         result = read_segmentation(folder)
         return cls(
             cell=cell,
-            roi=cell.roi.clip(volume.shape),
+            roi=cell.roi,
             mask=result.cell,
             nucleus=result.nucleus,
         )

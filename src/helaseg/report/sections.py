@@ -88,7 +88,7 @@ def make_section(
     doubtful = least_confident(result.slices, n_doubtful, away_from=even)
     middle = even[len(even) // 2]
     # One range of grey values, so that slices can be compared.
-    limits = None if raw is None else grey_limits(raw.slice(middle))
+    limits = None if raw is None else _common_limits([raw.slice(z) for z in even])
     measurements = dict(result.measurements)
     key_numbers = tables.key_quantities(measurements)
     return CellSection(
@@ -209,3 +209,12 @@ def _slice_chart(result: SegmentationResult) -> Picture | None:
         uri=style.chart_uri(figure),
         caption="Areas of cell and nucleus, and confidence of the nucleus outline, slice by slice.",
     )
+
+
+def _common_limits(slices: Sequence[NDArray[Any]]) -> tuple[float, float] | None:
+    """Median of the grey limits of the slices; a blank one has none of its own."""
+    found = [limits for limits in map(grey_limits, slices) if limits and limits[0] < limits[1]]
+    if not found:
+        return None
+    low, high = np.median(found, axis=0)
+    return float(low), float(high)
