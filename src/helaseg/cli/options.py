@@ -130,9 +130,3 @@ class InputOptions:
         volume = open_volume(path, self.voxel_size_nm, level=self.level, allow_gaps=self.allow_gaps)
         check_plausible(path, volume.grid.voxel_size_nm)
         return volume
-
-    def open_uint8(self, path: Path) -> Any:
-        """The volume in the working type; other types are scaled by one rule, which is logged."""
-        from helaseg.io import to_uint8
-
-        return to_uint8(self.open(path))

@@ -8,7 +8,7 @@ who say so (`Volume.read`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -181,11 +181,6 @@ class Volume:
     def slice(self, z: int) -> NDArray[Any]:
         """One slice as an ndarray, shape (Y, X)."""
         return np.asarray(self.data[z, :, :])
-
-    def iter_slices(self) -> Iterator[NDArray[Any]]:
-        """All slices from first to last, each read when it is asked for."""
-        for z in range(self.shape[0]):
-            yield self.slice(z)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,11 +44,6 @@ class ConfusionCounts:
         """Voxels considered."""
         return self.tp + self.fp + self.fn + self.tn
 
-    @property
-    def empty_sides(self) -> str | None:
-        """Which side has no foreground, as a phrase; None if both have some."""
-        return describe_empty(self.tp + self.fn == 0, self.tp + self.fp == 0)
-
 
 def describe_empty(truth_is_empty: bool, prediction_is_empty: bool) -> str | None:
     """The reason for an undefined score, or None if neither side is empty."""

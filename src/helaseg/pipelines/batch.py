@@ -19,9 +19,8 @@ import numpy as np
 
 from helaseg import __version__
 from helaseg._validate import as_zyx
-from helaseg.core.grid import Roi
 from helaseg.core.results import StepCost, installed_versions, plain_value
-from helaseg.core.volume import LabelVolume, Volume
+from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError, NothingFoundWarning
 from helaseg.execution import (
     Journal,
@@ -41,7 +40,6 @@ from helaseg.io import (
     fingerprint,
     finish_pyramids,
     read_cells_csv,
-    read_segmentation,
     write_block,
     write_cells_csv,
     write_detections_csv,
@@ -56,6 +54,7 @@ from helaseg.pipelines.classical import (
     SegmentConfig,
     as_plain,
 )
+from helaseg.pipelines.paste import Piece, paste_slab, slabs_of
 
 Format = Literal["tiff", "ome-zarr"]
 
@@ -403,8 +402,8 @@ def _paste(
     step = StepTimer()
     with step.measured("paste"), atomic_path(target) as temporary:
         arrays = create_label_zarr(temporary, volume.grid, names=("cell", "nucleus"))
-        pieces = [_Piece.of(cell, folders[cell.id]) for cell in cells]
-        slabs = list(_slabs(volume.shape, block_shape(arrays["cell"])))
+        pieces = [Piece.of(cell, folders[cell.id]) for cell in cells]
+        slabs = list(slabs_of(volume.shape, block_shape(arrays["cell"])))
         for done, slab in enumerate(slabs, start=1):
             for name, data in zip(("cell", "nucleus"), paste_slab(pieces, slab), strict=True):
                 write_block(arrays[name], slab, data)
@@ -414,78 +413,6 @@ def _paste(
     values = {"steps": [as_plain(cost) for cost in step.steps]}
     journal.record("run/paste", print_, outputs=[target], values=values)
     _add_costs(timer, values)
-
-
-def _slabs(shape: tuple[int, int, int], chunk: tuple[int, int, int]) -> Iterator[Roi]:
-    """Boxes of whole chunks over the full width, about 3e7 voxels each."""
-    depth = chunk[0]
-    rows = max(1, int(3e7 / (depth * shape[2])) // chunk[1]) * chunk[1]
-    for z in range(0, shape[0], depth):
-        for y in range(0, shape[1], rows):
-            stop = (min(z + depth, shape[0]), min(y + rows, shape[1]), shape[2])
-            yield Roi(start=(z, y, 0), stop=stop)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
-    """A segmented crop and where it lies."""
-
-    cell: CellRow
-    roi: Roi
-    mask: LabelVolume
-    nucleus: LabelVolume
-
-    @classmethod
-    def of(cls, cell: CellRow, folder: Path) -> _Piece:
-        result = read_segmentation(folder)
-        return cls(
-            cell=cell,
-            roi=cell.roi,
-            mask=result.cell,
-            nucleus=result.nucleus,
-        )
-
-
-def paste_slab(
-    pieces: Sequence[_Piece], slab: Roi
-) -> tuple[np.ndarray[Any, np.dtype[np.uint16]], np.ndarray[Any, np.dtype[np.uint16]]]:
-    """Labels of all cells and nuclei in a slab of the big volume.
-
-    A voxel that two crops claim goes to the cell whose nucleus it is, else to
-    the one whose centroid is nearer relative to its radius; never to both, and
-    whatever the order of the crops.
-    """
-    cell = np.zeros(slab.shape, np.uint16)
-    nucleus = np.zeros(slab.shape, np.uint16)
-    # Relative distance to the centroid of the present owner; below 0 in its nucleus.
-    rank = np.full(slab.shape, np.inf, np.float32)
-    for piece in sorted(pieces, key=lambda p: p.cell.id):
-        both = piece.roi.intersect(slab)
-        if both.is_empty:
-            continue
-        local = both.shift([-a for a in piece.roi.start]).slices
-        here = both.shift([-a for a in slab.start]).slices
-        mask = np.asarray(piece.mask.data[local]) != 0
-        kernel = np.asarray(piece.nucleus.data[local]) != 0
-        mine = _relative_distance(piece, both)
-        mine[kernel] -= 1e6
-        wins = (mask | kernel) & (mine < rank[here])
-        rank[here][wins] = mine[wins]
-        cell[here][wins] = piece.cell.id
-        nucleus[here][wins] = 0
-        nucleus[here][wins & kernel] = piece.cell.id
-    return cell, nucleus
-
-
-def _relative_distance(piece: _Piece, box: Roi) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Distance of each voxel of a box to the centroid of a cell, in radii of the cell."""
-    size = piece.mask.grid.voxel_size_nm
-    terms = [
-        (((np.arange(a, b) - c) * s) ** 2).astype(np.float32)
-        for a, b, c, s in zip(box.start, box.stop, piece.cell.centroid_vx, size, strict=True)
-    ]
-    z, y, x = np.ix_(*terms)
-    return np.sqrt(z + y + x) / np.float32(max(piece.cell.radius_nm, 1.0))
 
 
 def _write_summary(
