@@ -1,4 +1,4 @@
-"""The one pair of decorators for compiled kernels."""
+"""The one decorator for compiled kernels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import numba
 
 #: A kernel: compiled once, cached on disk, releases the GIL.
 kernel = numba.njit(cache=True, nogil=True)
-
-#: Its twin for loops over independent pieces (`numba.prange`).
-parallel_kernel = numba.njit(cache=True, nogil=True, parallel=True)
 
 
 def python_form(compiled: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import (
@@ -16,6 +15,7 @@ from concurrent.futures import (
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
+from helaseg._threads import begin_worker, share_of_threads, usable_cores
 from helaseg.errors import JobError, MissingExtraError, ParameterError
 
 Item = TypeVar("Item")
@@ -80,7 +80,12 @@ class ThreadPool(_CancelOnError, ThreadPoolExecutor):
     """Threads of this process; kernels release the GIL."""
 
     def __init__(self, n_workers: int) -> None:
-        super().__init__(max_workers=n_workers, thread_name_prefix="helaseg")
+        super().__init__(
+            max_workers=n_workers,
+            thread_name_prefix="helaseg",
+            initializer=begin_worker,
+            initargs=(share_of_threads(n_workers),),
+        )
         self.n_workers = n_workers
 
 
@@ -93,15 +98,13 @@ class ProcessPool(_CancelOnError, ProcessPoolExecutor):
     def __init__(self, n_workers: int) -> None:
         methods = multiprocessing.get_all_start_methods()
         method = "forkserver" if "forkserver" in methods else "spawn"
-        super().__init__(max_workers=n_workers, mp_context=multiprocessing.get_context(method))
+        super().__init__(
+            max_workers=n_workers,
+            mp_context=multiprocessing.get_context(method),
+            initializer=begin_worker,
+            initargs=(share_of_threads(n_workers),),
+        )
         self.n_workers = n_workers
-
-
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def parse_executor(spec: str) -> tuple[str, int]:
