@@ -266,13 +266,14 @@ def _solid(resin: Mask, nucleus: Mask, pixel_nm: float, config: CellConfig) -> M
     """Everything that is not resin, with vacuoles filled."""
     from helaseg.image.distance import distance_transform
     from helaseg.image.labels import label
+    from helaseg.image.regions import region_areas
 
     resin = resin & ~nucleus
     pockets = label(resin, connectivity=2)
     n = int(pockets.max())
     if n == 0:
         return ~resin
-    area_um2 = np.bincount(pockets.ravel(), minlength=n + 1) * pixel_nm**2 / 1e6
+    area_um2 = region_areas(pockets, n=n) * pixel_nm**2 / 1e6
     open_ = area_um2 >= config.open_resin_um2
     for side in (pockets[0], pockets[-1], pockets[:, 0], pockets[:, -1]):
         open_[side] = True

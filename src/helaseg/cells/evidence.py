@@ -288,8 +288,8 @@ def slice_evidence(
     instance segmentation of the plasma membrane of HeLa cells. J. Imaging 7,
     93 (2021). doi:10.3390/jimaging7060093
     """
-    from helaseg.image.distance import distance_transform
     from helaseg.image.edges import canny, gradient_magnitude
+    from helaseg.image.morphology import binary_dilation
     from helaseg.image.ridges import dark_ridges
 
     factor = joined_pixels(pixel_nm, config.working_pixel_nm)
@@ -299,11 +299,13 @@ def slice_evidence(
     noise = gradient_noise(gradient_magnitude(small, sigma_px=sigma_px))
     if noise <= 0:
         return None
+    # closer than the gap, not at it
+    gap_px = np.nextafter(config.gap_nm / pixel, 0)
     zone = np.zeros(small.shape, np.uint8)
     for multiple in sorted(config.edge_levels):
         high = multiple * noise
         edges = canny(small, sigma_px=sigma_px, low=config.edge_low_ratio * high, high=high)
-        zone += distance_transform(~edges) < config.gap_nm / pixel
+        zone += binary_dilation(edges, radius_px=gap_px)
     resin = measure_background(small, pixel_nm=pixel, config=background)
     if resin_threshold is not None and _splits_one_kind(resin, resin_threshold):
         resin = measure_background(

@@ -146,9 +146,10 @@ def find_seeds(
 ) -> list[Outline]:
     """What each edge level takes for the nucleus nearest to a point (y, x) of a slice."""
     candidates = []
+    weight = _weight_around(centre_px, evidence.zone.shape, config)
     for level in range(evidence.n_levels):
         pieces = evidence.superpixels(level)
-        core = _central_piece(pieces, evidence, centre_px, config)
+        core = _central_piece(pieces, evidence, weight, config)
         if core is not None:
             candidates.append(_grow(pieces, core, evidence, config))
     return [
@@ -237,10 +238,12 @@ def nucleus_like(evidence: SliceEvidence, config: NucleusConfig) -> Mask:
 
 def centrality(mask: Mask, centre_px: tuple[float, float], config: NucleusConfig) -> float:
     """How near a mask is to a point (y, x): 1 when it covers it, else a Gaussian."""
-    rows, cols = np.nonzero(mask)
-    if not len(rows):
+    box = _window(mask, margin_px=0)
+    if box is None:
         return 0.0
-    nearest2 = float(np.min((rows - centre_px[0]) ** 2 + (cols - centre_px[1]) ** 2))
+    rows, cols = (np.arange(s.start, s.stop) for s in box)
+    away2 = (rows[:, None] - centre_px[0]) ** 2 + (cols - centre_px[1]) ** 2
+    nearest2 = float(np.min(away2, where=mask[box], initial=np.inf))
     sigma = config.centre_fraction * min(mask.shape)
     return float(np.exp(-nearest2 / (2 * sigma**2)))
 
@@ -272,28 +275,37 @@ def _large(area: NDArray[np.integer], evidence: SliceEvidence, config: NucleusCo
 
 def _plausible(pieces: Pieces, evidence: SliceEvidence, config: NucleusConfig) -> NDArray[np.intp]:
     """Superpixels of the size of a nucleus that hold hardly any resin."""
-    n = int(pieces.max())
-    area = np.bincount(pieces.ravel(), minlength=n + 1)
-    resin = np.bincount(pieces[evidence.resin], minlength=n + 1)
+    from helaseg.image.regions import region_areas
+
+    area = region_areas(pieces)
+    resin = np.bincount(pieces[evidence.resin], minlength=len(area))
     fits = (area * evidence.pixel_nm**2 >= config.min_area_um2 * 1e6) & (resin <= MAX_RESIN * area)
     fits[0] = False
     return np.flatnonzero(fits)
 
 
-def _central_piece(
-    pieces: Pieces,
-    evidence: SliceEvidence,
-    centre_px: tuple[float, float],
-    config: NucleusConfig,
-) -> Mask | None:
-    """The plausible superpixel with the most weight near the centre."""
-    fits = _plausible(pieces, evidence, config)
-    rows, cols = pieces.shape
+def _weight_around(
+    centre_px: tuple[float, float], shape: tuple[int, ...], config: NucleusConfig
+) -> NDArray[np.float64]:
+    """A Gaussian around a point (y, x) of a slice."""
+    rows, cols = shape
     sigma = config.centre_fraction * min(rows, cols)
     yy, xx = np.ogrid[:rows, :cols]
     y, x = centre_px
-    weight = np.exp(-((yy - y) ** 2 + (xx - x) ** 2) / (2 * sigma**2))
-    score = np.bincount(pieces.ravel(), weight.ravel(), minlength=int(pieces.max()) + 1)
+    return np.exp(-((yy - y) ** 2 + (xx - x) ** 2) / (2 * sigma**2))
+
+
+def _central_piece(
+    pieces: Pieces,
+    evidence: SliceEvidence,
+    weight: NDArray[np.float64],
+    config: NucleusConfig,
+) -> Mask | None:
+    """The plausible superpixel with the most weight near the centre."""
+    from helaseg.image.regions import region_sums
+
+    fits = _plausible(pieces, evidence, config)
+    score = region_sums(pieces, image=weight)
     for k in fits[np.argsort(-score[fits], kind="stable")]:
         core = pieces == k
         if _resin_around(core, evidence) <= config.max_resin_around:
@@ -305,9 +317,14 @@ def _resin_around(core: Mask, evidence: SliceEvidence) -> float:
     """Part of a ring around a region that is resin; the ring is 200 to 300 nm away."""
     from helaseg.image.morphology import binary_dilation
 
-    far = binary_dilation(core, radius_px=300 / evidence.pixel_nm)
-    ring = far & ~binary_dilation(core, radius_px=200 / evidence.pixel_nm)
-    return float(evidence.resin[ring].mean()) if ring.any() else 0.0
+    box = _window(core, margin_px=round(300 / evidence.pixel_nm) + 2)
+    if box is None:
+        return 0.0
+    core, resin = core[box], evidence.resin[box]
+    ring = binary_dilation(core, radius_px=300 / evidence.pixel_nm)
+    ring &= ~binary_dilation(core, radius_px=200 / evidence.pixel_nm)
+    n = np.count_nonzero(ring)
+    return np.count_nonzero(ring & resin) / n if n else 0.0
 
 
 def _without_folds(
@@ -345,10 +362,11 @@ def _grow(
 ) -> Mask:
     """Grow the core against all other superpixels until both meet on the dark line."""
     from helaseg.image.morphology import binary_opening
+    from helaseg.image.regions import region_areas
     from helaseg.image.watershed import watershed
 
-    area = np.bincount(pieces.ravel())
-    markers = np.where(_large(area, evidence, config)[pieces], 2, 0).astype(np.int32)
+    large = _large(region_areas(pieces), evidence, config)
+    markers = (2 * large.astype(np.int32))[pieces]
     if outside is not None:
         markers[outside] = 2
     markers[core] = 1
@@ -360,31 +378,46 @@ def _grow(
 
 def _fill(mask: Mask, evidence: SliceEvidence, config: NucleusConfig) -> Mask:
     """Fill holes, but keep those that an envelope surrounds: invaginations cut across."""
+    from scipy.ndimage import find_objects
+
     from helaseg.image.labels import label
     from helaseg.image.morphology import binary_dilation, fill_holes
+    from helaseg.image.regions import region_areas
 
-    filled = fill_holes(mask)
-    holes = filled & ~mask
-    if not holes.any():
-        return filled
-    line = _line_on_outline(filled, evidence)
-    pieces = label(holes, connectivity=1)
-    area_um2 = np.bincount(pieces.ravel()) * evidence.pixel_nm**2 / 1e6
-    area_um2[0] = 0
-    for k in np.flatnonzero(area_um2 >= config.min_hole_um2):
-        hole = pieces == k
-        border = binary_dilation(hole, radius_px=1) & ~hole
-        if evidence.ridge[border].mean() >= 0.5 * line:
-            filled &= ~hole
-    return filled
+    box = _window(mask, margin_px=2)
+    if box is None:
+        return mask
+    part, ridge = mask[box], evidence.ridge[box]
+    filled = fill_holes(part)
+    pieces = label(filled & ~part, connectivity=1)
+    large = region_areas(pieces) * evidence.pixel_nm**2 / 1e6 >= config.min_hole_um2
+    large[0] = False
+    if large.any():
+        line = _line_on_outline(filled, evidence.window(box))
+        boxes = find_objects(pieces)
+        for k in np.flatnonzero(large):
+            rows, cols = boxes[k - 1]
+            # the filled mask surrounds every hole: one pixel more is still inside
+            near = (slice(rows.start - 1, rows.stop + 1), slice(cols.start - 1, cols.stop + 1))
+            hole = pieces[near] == k
+            border = binary_dilation(hole, radius_px=1) & ~hole
+            if ridge[near][border].mean() >= 0.5 * line:
+                filled[near] &= ~hole
+    whole = np.zeros(mask.shape, bool)
+    whole[box] = filled
+    return whole
 
 
 def _line_on_outline(mask: Mask, evidence: SliceEvidence) -> float:
     """Mean strength of the dark line on the outer border of a mask."""
     from helaseg.image.morphology import binary_dilation
 
+    box = _window(mask, margin_px=2)
+    if box is None:
+        return 0.0
+    mask, ridge = mask[box], evidence.ridge[box]
     rim = binary_dilation(mask, radius_px=1) & ~mask
-    return float(evidence.ridge[rim].mean()) if rim.any() else 0.0
+    return float(ridge[rim].mean()) if rim.any() else 0.0
 
 
 def _outline(mask: Mask, agreement: float, evidence: SliceEvidence) -> Outline:

@@ -36,4 +36,5 @@ def enlarge(array: NDArray[Any], factor: int, shape: tuple[int, ...]) -> NDArray
     """Each pixel as a block; what sticks out is cut off."""
     if factor == 1:
         return array
-    return array.repeat(factor, axis=0).repeat(factor, axis=1)[: shape[0], : shape[1]]
+    # along x first: whole rows are then copied along y
+    return array.repeat(factor, axis=1).repeat(factor, axis=0)[: shape[0], : shape[1]]

@@ -120,7 +120,7 @@ def find_shading(
 
 def vote(small: Floats, split: GreySplit, pixel_nm: float, config: BackgroundConfig) -> Mask:
     """Resin by the vote of the superpixels of all edge levels."""
-    from helaseg.image import canny, distance_transform, label, region_areas, region_sums
+    from helaseg.image import binary_dilation, canny, label, region_areas, region_sums
 
     sigma_px = max(1.0, config.edge_sigma_nm / pixel_nm)
     # Large pixels: a gap of one pixel at least keeps superpixels from touching at corners.
@@ -133,8 +133,7 @@ def vote(small: Floats, split: GreySplit, pixel_nm: float, config: BackgroundCon
     for level in config.edge_levels:
         high = level * full
         edges = canny(small, sigma_px=sigma_px, low=config.edge_low_ratio * high, high=high)
-        to_edge = distance_transform(~edges)
-        pieces, n = label(to_edge > gap_px, return_count=True)
+        pieces, n = label(~binary_dilation(edges, radius_px=gap_px), return_count=True)
         area = region_areas(pieces, n=n)
         share = region_sums(pieces, image=bright, n=n) / np.maximum(area, 1)
         # 2 = ask the pixel itself.
@@ -143,7 +142,7 @@ def vote(small: Floats, split: GreySplit, pixel_nm: float, config: BackgroundCon
         vote = verdict[pieces]
         votes += np.where(vote == 2, bright, vote).astype(np.int8)
         if level == max(config.edge_levels):
-            sharp = to_edge <= gap_px + 1
+            sharp = binary_dilation(edges, radius_px=gap_px + 1)
     return _drop_shadows(2 * votes > len(config.edge_levels), sharp, config)
 
 
@@ -195,14 +194,14 @@ def decide_border(
     `mask` and `local` have working pixels of `pixel_nm`; `grey` and the result
     have `factor` times finer ones.
     """
-    from helaseg.image import distance_transform
+    from helaseg.image import binary_dilation
 
     shape = grey.shape
     known = ~np.isnan(local)
     # Cell may turn into resin farther from the border: pockets reach into it,
     # whereas on the other side shadows begin.
-    to_resin = known & ~mask & (distance_transform(~mask) <= config.pocket_nm / pixel_nm)
-    to_cell = known & mask & (distance_transform(mask) <= config.border_nm / pixel_nm)
+    to_resin = known & ~mask & binary_dilation(mask, radius_px=config.pocket_nm / pixel_nm)
+    to_cell = known & mask & binary_dilation(~mask, radius_px=config.border_nm / pixel_nm)
     bright = grey > enlarge(np.where(known, local, np.float32(0)), factor, shape)
     decided = bright & enlarge(to_resin, factor, shape)
     decided |= enlarge(mask & ~to_cell, factor, shape)
