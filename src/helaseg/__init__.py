@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from helaseg._threads import limit_threads
     from helaseg.cells.cell import CellConfig, segment_cell
     from helaseg.cells.detect import DetectConfig, detect_cells
     from helaseg.cells.nucleus import NucleusConfig, segment_nucleus
@@ -54,6 +55,7 @@ _PUBLIC = {
     "Volume": "helaseg.core.volume",
     "detect_cells": "helaseg.cells.detect",
     "evaluate": "helaseg.metrics.evaluate",
+    "limit_threads": "helaseg._threads",
     "link_detections": "helaseg.cells.track",
     "make_phantom": "helaseg.synthetic",
     "open_volume": "helaseg.io",

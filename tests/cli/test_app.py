@@ -23,6 +23,7 @@ from helaseg.errors import (
     OutputExistsError,
     ParameterError,
 )
+from helaseg.execution import compiling
 
 
 @pytest.fixture
@@ -209,8 +210,11 @@ def test_doctor_tells_a_cache_that_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    assert doctor_module.kernel_cache() == f"works, 0 kernels in {tmp_path}"
-    monkeypatch.setattr(doctor_module, "_writable", lambda place: False)
+    empty = f"empty, in {tmp_path}; 'helaseg doctor --warm' fills it"
+    assert doctor_module.kernel_cache() == empty
+    (tmp_path / "one.nbi").touch()
+    assert doctor_module.kernel_cache() == f"works, 1 kernels in {tmp_path}"
+    monkeypatch.setattr(compiling, "_writable", lambda place: False)
     assert "set NUMBA_CACHE_DIR to a folder of yours" in doctor_module.kernel_cache()
 
 

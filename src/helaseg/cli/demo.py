@@ -54,7 +54,7 @@ def demo(
     out : Path
         Output folder for the phantom and the run.
     """
-    with session(common) as work:
+    with session(common, computes=True) as work:
         grid = settings.grid
         config = demo_config(settings)
         plan = plan_run(grid, slice_step_nm=config.detect.slice_step_nm)

@@ -65,7 +65,7 @@ def detect(
     out : Path
         Output folder for cells.csv, detections.csv and background.ome.zarr.
     """
-    with session(common) as work:
+    with session(common, computes=True) as work:
         image = input_options.open(volume)
         plan = plan_detect(image.grid, slice_step_nm=settings.detect.slice_step_nm)
         if common.dry_run:
@@ -144,7 +144,7 @@ def crop(
     format : str
         Folders of TIFF slices or OME-Zarr images.
     """
-    with session(common) as work:
+    with session(common, computes=True) as work:
         from helaseg import io
 
         rows = io.read_cells_csv(cells)

@@ -6,15 +6,17 @@ import importlib.util
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from helaseg.cli.options import CommonOptions
 from helaseg.cli.plan import as_bytes
 from helaseg.cli.session import session, show
 from helaseg.core.results import installed_versions
-from helaseg.execution import usable_cores
+from helaseg.execution import cached_kernels, kernel_cache_places, usable_cores
 
 #: Extra, what to look for, what it is for.
 EXTRAS = (
@@ -27,12 +29,33 @@ EXTRAS = (
 )
 
 
-def doctor(*, common: CommonOptions = CommonOptions()) -> None:
-    """Show versions, cores, memory, disk, optional parts and the state of the kernel cache."""
-    with session(common):
+def doctor(
+    *,
+    warm: Annotated[bool, Parameter(negative=())] = False,
+    common: CommonOptions = CommonOptions(),
+) -> None:
+    """Show versions, cores, memory, disk, optional parts and the state of the kernel cache.
+
+    Parameters
+    ----------
+    warm : bool
+        First compile every kernel for this processor, so that no later job has
+        to: a minute or two, once per installation and processor model.
+    """
+    with session(common) as work:
         if common.dry_run:
-            show("plan of 'helaseg doctor': looks at the installation, writes nothing")
+            after = " after compiling every kernel into its cache" if warm else ", writes nothing"
+            show(f"plan of 'helaseg doctor': looks at the installation{after}")
             return
+        if warm:
+            from helaseg.pipelines.warm import warm_kernels
+
+            made = warm_kernels(progress=work.progress)
+            work.say(
+                f"compiled {made.n_compiled} kernels in {made.total_seconds:.0f} s"
+                if made.n_compiled
+                else "every kernel was in the cache"
+            )
         for line in _lines():
             show(line)
 
@@ -59,27 +82,14 @@ def _lines() -> Iterator[str]:
 
 def kernel_cache() -> str:
     """Whether compiled kernels can be kept on disk, in words."""
-    import helaseg._kernels
-
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    places = [Path(chosen)] if chosen else [Path(helaseg._kernels.__path__[0]) / "__pycache__"]
-    if not chosen:
-        # Where numba goes when the package folder is read-only.
-        places.append(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "numba")
-    for place in places:
-        if _writable(place):
-            n_files = len(list(place.rglob("*.nbi")))
-            return f"works, {n_files} kernels in {place}"
-    return (
-        f"cannot write to {' or '.join(map(str, places))}, kernels are compiled in every run; "
-        "set NUMBA_CACHE_DIR to a folder of yours"
-    )
-
-
-def _writable(place: Path) -> bool:
-    existing = next(p for p in (place, *place.parents) if p.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            return True
-    except OSError:
-        return False
+    found = cached_kernels()
+    if found is None:
+        places = " or ".join(map(str, kernel_cache_places()))
+        return (
+            f"cannot write to {places}, kernels are compiled in every run; "
+            "set NUMBA_CACHE_DIR to a folder of yours"
+        )
+    place, n_files = found
+    if n_files == 0:
+        return f"empty, in {place}; 'helaseg doctor --warm' fills it"
+    return f"works, {n_files} kernels in {place}"

@@ -59,7 +59,7 @@ def evaluate(
     csv : Path, optional
         File for all scores as a table.
     """
-    with session(common) as work:
+    with session(common, computes=True) as work:
         true, pred = open_pair(truth, prediction, input_options)
         plan = plan_whole("evaluate", true.grid, by_slice=True)
         if common.dry_run:

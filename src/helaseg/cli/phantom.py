@@ -31,7 +31,7 @@ def phantom(
     out : Path
         Output folder for image, truth and phantom.json.
     """
-    with session(common) as work:
+    with session(common, computes=True) as work:
         grid = settings.grid
         plan = plan_whole("phantom", grid, by_slice=True)
         if common.dry_run:

@@ -33,7 +33,7 @@ def run(
     out : Path
         Output folder; an interrupted run goes on there.
     """
-    with session(common) as work:
+    with session(common, computes=True) as work:
         image = input_options.open(volume)
         plan = plan_run(image.grid, slice_step_nm=settings.detect.slice_step_nm)
         if common.dry_run:

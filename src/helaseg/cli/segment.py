@@ -60,7 +60,7 @@ def segment(
     format : str
         Files of the labels.
     """
-    with session(common) as work:
+    with session(common, computes=True) as work:
         image = input_options.open(roi)
         if seed_slice is not None and not 0 <= seed_slice < image.shape[0]:
             msg = f"'--seed-slice' must lie between 0 and {image.shape[0] - 1}, got {seed_slice}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,15 @@ def show(text: str) -> None:
 
 
 @contextmanager
-def session(common: CommonOptions) -> Iterator[Session]:
-    """Set up log and progress bars for one command and take them down again."""
+def session(common: CommonOptions, *, computes: bool = False) -> Iterator[Session]:
+    """Set up log and progress bars for one command and take them down again.
+
+    Parameters
+    ----------
+    common : CommonOptions
+    computes : bool
+        Say on stderr when kernels are compiled, which delays a first run.
+    """
     from helaseg.cli.options import parse_bytes
     from helaseg.execution import parse_executor
 
@@ -56,8 +63,31 @@ def session(common: CommonOptions) -> Iterator[Session]:
     parse_executor(common.executor)
     if common.memory_limit is not None:
         parse_bytes(common.memory_limit)
-    with _log_to_stderr(common.log_level), _bars(common) as progress:
+    with ExitStack() as stack:
+        stack.enter_context(_log_to_stderr(common.log_level))
+        progress = stack.enter_context(_bars(common))
+        if computes and not common.dry_run and not common.quiet:
+            stack.enter_context(_compilation_told(common.executor))
         yield Session(common=common, progress=progress)
+
+
+@contextmanager
+def _compilation_told(executor: str) -> Iterator[None]:
+    """Say why a first run takes longer, and how much longer it took."""
+    from helaseg.execution import NOTICE, cached_kernels, watch_compilation
+
+    def say(text: str) -> None:
+        sys.stderr.write(f"helaseg: {text}\n")
+
+    cache = cached_kernels()
+    if executor.startswith("processes") and (cache is None or cache[1] == 0):
+        say(NOTICE)  # the workers do it, out of sight of this process
+        yield
+        return
+    with watch_compilation(say) as made:
+        yield
+    if made.n_compiled:
+        say(f"compiling took {made.total_seconds:.0f} s")
 
 
 @contextmanager

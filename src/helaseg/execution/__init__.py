@@ -4,8 +4,16 @@
 - `Journal`, `claim_output`: what is finished in an output folder, so that an
   interrupted job goes on where it stopped.
 - `StepTimer`, `peak_memory_mb`: what each step cost.
+- `watch_compilation`, `cached_kernels`: when kernels are compiled, and where they are kept.
 """
 
+from helaseg.execution.compiling import (
+    NOTICE,
+    Compilation,
+    cached_kernels,
+    kernel_cache_places,
+    watch_compilation,
+)
 from helaseg.execution.costs import StepTimer, peak_memory_mb
 from helaseg.execution.executors import (
     Progress,
@@ -19,15 +27,20 @@ from helaseg.execution.journal import JOURNAL_NAME, Journal, claim_output, finge
 
 __all__ = [
     "JOURNAL_NAME",
+    "NOTICE",
+    "Compilation",
     "Journal",
     "Progress",
     "StepTimer",
     "WorkerPool",
+    "cached_kernels",
     "claim_output",
     "fingerprint_of",
+    "kernel_cache_places",
     "make_executor",
     "ordered_map",
     "parse_executor",
     "peak_memory_mb",
     "usable_cores",
+    "watch_compilation",
 ]

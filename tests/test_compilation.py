@@ -1,0 +1,103 @@
+"""Compiling is noticed, told once, done ahead by `warm_kernels`, and never twice for nothing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import helaseg._kernels
+from helaseg.cli.app import main
+from helaseg.execution import NOTICE
+
+
+def fresh_process(code: str, cache: Any) -> str:
+    """What a process with a kernel cache of its own prints on both streams."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def compiled_kernels() -> Iterator[tuple[str, Any]]:
+    for module in pkgutil.iter_modules(helaseg._kernels.__path__):
+        loaded = importlib.import_module(f"helaseg._kernels.{module.name}")
+        for name, value in vars(loaded).items():
+            if hasattr(value, "signatures") and not name.startswith("_"):
+                yield f"{module.name}.{name}", value
+
+
+def test_a_compilation_is_told_once_and_counted(tmp_path):
+    code = """
+import numpy as np
+from helaseg.execution import watch_compilation
+from helaseg.image import histogram, otsu_threshold
+image = np.arange(256, dtype=np.uint8).reshape(16, 16)
+with watch_compilation(print) as made:
+    otsu_threshold(image); otsu_threshold(image.astype(np.uint16))
+print("made", made.n_compiled, len(made.seconds), made.total_seconds > 0)
+with watch_compilation(print) as made:
+    otsu_threshold(image)
+print("made", made.n_compiled)
+"""
+    cold = fresh_process(code, tmp_path)
+    assert cold.count(NOTICE) == 1
+    first, second = [line.split()[1:] for line in cold.splitlines() if line.startswith("made")]
+    assert int(first[0]) >= 2
+    assert first[2] == "True"
+    assert second == ["0"]
+    assert "made 0" in fresh_process(code, tmp_path)  # from the cache
+
+
+def test_a_first_segment_says_that_it_compiles_and_a_second_does_not(tmp_path):
+    np.save(tmp_path / "crop.npy", np.zeros((1, 40, 40), np.uint8))
+    code = f"""
+from helaseg.cli.app import main
+main(["segment", {str(tmp_path / "crop.npy")!r}, {str(tmp_path / "out")!r},
+      "--voxel-size-nm", "50,10,10", "--overwrite"])
+"""
+    cache = tmp_path / "cache"
+    assert NOTICE in fresh_process(code, cache)
+    assert NOTICE not in fresh_process(code, cache)
+
+
+def test_doctor_warm_tells_what_it_did(monkeypatch, capsys):
+    from helaseg.execution import Compilation
+    from helaseg.pipelines import warm
+
+    made = Compilation(seconds={"histogram.count_bytes": 2.0}, n_compiled=1)
+    monkeypatch.setattr(warm, "warm_kernels", lambda progress: made)
+    assert main(["doctor", "--warm"]) == 0
+    assert "compiled 1 kernels in 2 s" in capsys.readouterr().out
+    monkeypatch.setattr(warm, "warm_kernels", lambda progress: Compilation())
+    assert main(["doctor", "--warm"]) == 0
+    assert "every kernel was in the cache" in capsys.readouterr().out
+    assert main(["doctor", "--warm", "--dry-run"]) == 0
+    assert "compiling every kernel" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_after_warming_nothing_is_compiled_any_more(tmp_path):
+    fresh_process("from helaseg.pipelines.warm import warm_kernels; warm_kernels()", tmp_path)
+    code = """
+import tempfile
+from helaseg import make_phantom, run
+from helaseg.execution import watch_compilation
+with watch_compilation() as made, tempfile.TemporaryDirectory() as folder:
+    phantom = make_phantom(shape=(24, 900, 900), n_cells=3, seed=1)
+    run(phantom.image, folder + "/run", executor="threads:2")
+print("made", made.n_compiled, made.seconds)
+"""
+    assert "made 0 " in fresh_process(code, tmp_path)
