@@ -12,11 +12,15 @@ from scipy import ndimage as ndi
 from skimage.segmentation import expand_labels as skimage_expand
 
 from helaseg._kernels import distance as kernels
+from helaseg._kernels import distance_across, nearest
 from helaseg._kernels._jit import python_form
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
+from helaseg.image import distance as door
 from helaseg.image.distance import distance_transform, expand_labels
 
-# leaf (32) and tile (16) sizes of the kernels, one less and one more, are among the sides
+# sizes that the kernels take together (8, 16, 32, 64 and 256), one less and one more, are among
+# the sides
 SHAPES = [
     (37, 53),
     (1, 40),
@@ -30,6 +34,9 @@ SHAPES = [
     (7, 1, 9),
     (70, 3, 17),
     (33, 2, 16),
+    (8, 2, 65),
+    (9, 3, 257),
+    (300, 2, 3),
 ]
 SPACINGS = [None, 10.0, (50.0, 10.0, 10.0), (3.7, 1.3, 0.9), (0.2, 7.3, 2.1)]
 MASKS = hnp.arrays(
@@ -171,54 +178,155 @@ def test_slices_in_threads_give_the_same(rng):
         np.testing.assert_array_equal(distance, distance_transform(plane))
 
 
+def test_distances_beyond_4096_pixels_are_rounded_only():
+    mask = np.ones((8200, 40), dtype=bool)
+    mask[1, 3] = False
+    y, x = np.indices(mask.shape, dtype=np.float64)
+    want = np.hypot(y - 1, x - 3)
+    for version, truth in ((mask, want), (mask.T, want.T)):
+        np.testing.assert_allclose(distance_transform(version), truth, rtol=1.2e-7)
+    stack = np.ones((5000, 2, 3), dtype=bool)
+    stack[0, 0, 0] = False
+    truth = np.sqrt((np.indices(stack.shape, dtype=np.float64) ** 2).sum(axis=0))
+    np.testing.assert_allclose(distance_transform(stack), truth, rtol=1.2e-7)
+
+
+@pytest.mark.parametrize("height", [kernels.BAND - 1, kernels.BAND, 3 * kernels.BAND + 1])
+def test_false_voxels_count_across_bands(height):
+    mask = np.ones((height, 3), dtype=bool)
+    mask[0, 0] = mask[-1, 2] = False
+    want = ndi.distance_transform_edt(mask).astype(np.float32)
+    np.testing.assert_array_equal(distance_transform(mask), want)
+    np.testing.assert_array_equal(distance_transform(mask[::-1]), want[::-1])
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("shape", [(300, 301), (3, 90, 71), (20, 45, 70)])
+def test_the_number_of_threads_does_not_matter(rng, monkeypatch, shape, spacing):
+    monkeypatch.setattr(door, "SHARE", 500)
+    spacing = sampling(spacing, len(shape))
+    mask = ndi.gaussian_filter(rng.random(shape), 2) > 0.49
+    results = []
+    for threads in (1, 2, 3):
+        with limit_threads(threads):
+            results.append(distance_transform(mask, spacing=spacing))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+    want = ndi.distance_transform_edt(mask, sampling=spacing)
+    np.testing.assert_allclose(results[0], want, rtol=2e-7)
+
+
+@pytest.mark.parametrize("unit", [1.0, 10.0])
 @pytest.mark.parametrize("share", [0.6, 0.97, 1.0])
-@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (25.0, 1.0, 1.0), (2.3, 0.4, 1.0)])
-def test_kernels_agree_with_their_python_form(rng, share, weights):
-    mask = (rng.random((5, 7, 40)) < share).view(np.uint8)
-    weight_z, weight_y, weight_x = weights
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (25.0, 1.0), (2.3, 0.4)])
+def test_kernels_agree_with_their_python_form(rng, share, weights, unit):
+    mask = (rng.random((9, 35, 37)) < share).view(np.uint8)
+    weight_z, weight_y = weights
     results = []
     for form in (lambda k: k, python_form):
-        squared = np.empty(mask.shape, dtype=np.float32)
-        form(kernels.squared_in_slices)(mask, weight_y, weight_x, squared)
-        form(kernels.squared_across_slices)(weight_z, squared)
-        near = np.empty(mask.shape, dtype=np.float32)
-        index = np.empty(mask.shape, dtype=np.int64)
-        form(kernels.nearest_in_slices)(mask, weight_y, weight_x, near, index)
-        form(kernels.nearest_across_slices)(weight_z, near, index)
-        roots = squared.ravel().copy()
-        form(kernels.roots)(roots, 10.0)
-        results.append((squared, near, index, roots))
+        across = np.empty(mask.shape, dtype=np.float32)
+        form(kernels.distances_in_slices)(mask, 0, len(mask), weight_y, 0.0, across)
+        form(distance_across.distances_across_slices)(weight_z, unit, 0, mask.shape[1], across)
+        within = np.empty(mask.shape, dtype=np.float32)
+        form(kernels.distances_in_slices)(mask, 0, len(mask), weight_y, unit, within)
+        results.append((across, within))
     for compiled, plain in zip(*results, strict=True):
         np.testing.assert_array_equal(compiled, plain)
     if share < 1:
-        want = ndi.distance_transform_edt(mask, sampling=np.sqrt(weights))
-        for squared in results[0][:2]:
-            np.testing.assert_allclose(np.sqrt(squared), want, rtol=3e-7)
-        np.testing.assert_allclose(results[0][3].reshape(mask.shape), 10 * want, rtol=3e-7)
+        across, within = results[0]
+        steps = np.sqrt((weight_z, weight_y, 1.0)) * unit
+        want = ndi.distance_transform_edt(mask, sampling=steps)
+        np.testing.assert_allclose(across, want, rtol=2e-7)
+        for plane, got in zip(mask, within, strict=True):
+            if not plane.all():
+                want = ndi.distance_transform_edt(plane, sampling=steps[1:])
+                np.testing.assert_allclose(got, want, rtol=2e-7)
+
+
+@pytest.mark.parametrize("share", [0.6, 0.97, 1.0])
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (25.0, 1.0), (2.3, 0.4)])
+def test_kernels_of_the_nearest_agree_with_their_python_form(rng, share, weights):
+    mask = (rng.random((5, 7, 40)) < share).view(np.uint8)
+    weight_z, weight_y = weights
+    results = []
+    for form in (lambda k: k, python_form):
+        squared = np.empty(mask.shape, dtype=np.float32)
+        index = np.empty(mask.shape, dtype=np.int64)
+        form(nearest.nearest_in_slices)(mask, weight_y, 1.0, squared, index)
+        form(nearest.nearest_across_slices)(weight_z, squared, index)
+        roots = squared.ravel().copy()
+        form(kernels.roots)(roots, 10.0)
+        results.append((squared, index, roots))
+    for compiled, plain in zip(*results, strict=True):
+        np.testing.assert_array_equal(compiled, plain)
+    if share < 1:
+        want = ndi.distance_transform_edt(mask, sampling=np.sqrt((*weights, 1.0)))
+        np.testing.assert_allclose(results[0][2].reshape(mask.shape), 10 * want, rtol=3e-7)
 
 
 @pytest.mark.parametrize("form", [lambda k: k, python_form])
 @pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 64, 65, 97])
 @pytest.mark.parametrize("weight", [1.0, 0.3])
-def test_line_kernels_find_the_envelope(rng, form, n, weight):
+def test_every_position_finds_its_best_site(rng, form, n, weight):
+    heights, costs = some_line(rng, n, weight)
+    sites = np.empty(n, dtype=np.int64)
+    form(nearest._best_sites)(heights, n, weight, sites)
+    np.testing.assert_array_equal(sites, costs.argmin(axis=0))
+
+
+def some_line(rng, n, weight):
+    """Heights of a line, and the cost of every site (rows) at every position (columns)."""
     heights = rng.integers(0, 900, n).astype(np.float64)
     heights[rng.random(n) < 0.3] = np.inf
     heights[n // 2] = 4.0
     j = np.arange(n)
-    costs = heights[:, None] + weight * (j[:, None] - j[None, :]) ** 2
-    sites = np.empty(n + 1, dtype=np.int64)
-    assert form(kernels._best_sites)(heights, n, weight, 1, sites) == n
-    np.testing.assert_array_equal(sites[:n], costs.argmin(axis=0))
-    out = np.empty(n)
-    ramp = np.arange(2.0 * kernels.LEAF)
-    form(kernels._envelope)(heights, n, weight, sites, ramp, out)
-    np.testing.assert_allclose(out, costs.min(axis=0), rtol=1e-14)
+    return heights, heights[:, None] + weight * (j[:, None] - j[None, :]) ** 2
 
 
 @pytest.mark.parametrize("form", [lambda k: k, python_form])
-def test_count_on_counts_rows_and_true_voxels(form):
+@pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 64, 65, 97])
+def test_halving_points_of_a_row_find_their_best_site(rng, form, n):
+    heights, costs = some_line(rng, n, 1.0)
+    f = np.full(n + 64, np.inf, dtype=np.float32)
+    f[:n] = heights
+    centre = n + 64
+    squares = (np.arange(-centre, centre + 64) ** 2).astype(np.float32)
+    sites = np.empty(n // kernels.LEAF + 3, dtype=np.int64)
+    count = form(kernels._row_sites)(f, n, squares, centre, sites)
+    points = np.unique(np.minimum(np.arange(0, n - 1 + kernels.LEAF, kernels.LEAF), n - 1))
+    assert count == len(points)
+    np.testing.assert_array_equal(sites[:count], costs.argmin(axis=0)[points])
+
+
+@pytest.mark.parametrize("form", [lambda k: k, python_form])
+@pytest.mark.parametrize("n", [1, 2, 8, 9, 17, 40])
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_spans_of_columns_hold_their_best_sites(rng, form, n, weight):
+    lines = [some_line(rng, n, weight) for _ in range(distance_across.GROUP)]
+    f = np.full((n + distance_across.PAD, distance_across.GROUP), np.inf, dtype=np.float32)
+    f[:n] = np.stack([heights for heights, _ in lines], axis=1)
+    f[:, 5] = np.inf
+    squares = (weight * np.arange(n + distance_across.PAD) ** 2.0).astype(np.float32)
+    lows = np.empty(n // distance_across.STEP + 3, dtype=np.int64)
+    highs = lows.copy()
+    best = np.empty(distance_across.GROUP, dtype=np.float32)
+    site = np.empty(distance_across.GROUP, dtype=np.int32)
+    count = form(distance_across._spans)(f, n, weight, squares, lows, highs, best, site)
+    points = np.minimum(np.arange(count) * distance_across.STEP, n - 1)
+    known = [costs for x, (_, costs) in enumerate(lines) if x != 5]
+    where = np.stack([costs.argmin(axis=0)[points] for costs in known])
+    np.testing.assert_array_equal(lows[:count], where.min(axis=0))
+    np.testing.assert_array_equal(highs[:count], where.max(axis=0))
+    assert form(distance_across._begin)(f, n // 2, best) == distance_across.INFINITE
+    form(distance_across._lower)(f, n // 2, 0, n - 1, squares, best)
+    want = [costs.min(axis=0)[n // 2] for costs in known]
+    np.testing.assert_allclose(np.delete(best, 5), want, rtol=2e-7)
+
+
+@pytest.mark.parametrize("form", [lambda k: k, python_form])
+def test_count_on_counts_rows(form):
     count = np.array([0, 4, np.inf], dtype=np.float32)
-    assert form(kernels._count_on)(np.array([1, 0, 1], dtype=np.uint8), count) == 2
+    form(kernels._count_on)(np.array([1, 0, 1], dtype=np.uint8), count)
     np.testing.assert_array_equal(count, [1, 0, np.inf])
 
 

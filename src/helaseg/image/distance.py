@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import distance as kernels
+from helaseg._kernels import distance_across, nearest
+from helaseg._threads import in_blocks
 from helaseg._validate import (
     as_labels,
     as_mask,
@@ -16,6 +18,11 @@ from helaseg._validate import (
     check_positive,
     check_shape_match,
 )
+
+#: Voxels below which another thread does not pay.
+SHARE = 2**19
+#: From this many slices on, threads share slices, below it the rows of each slice.
+SLICES = 8
 
 
 @overload
@@ -83,9 +90,10 @@ def distance_transform(
 
     Squared distances between the steps are float32 in units of the spacing
     along x: exact for equal or whole-numbered ratios of spacing up to 4096
-    pixels, else within 2e-7 of the distance. Beyond `out` (and the indices)
-    it needs a few lines of the image. It releases the GIL, so slices may run
-    in a thread pool.
+    pixels, else within 2e-7 of the distance. Beyond `out` it needs a quarter
+    of a byte per pixel of a slice, and with indices their 4 bytes per voxel.
+    Large images are shared among threads; it releases the GIL, so slices may
+    also run in a thread pool.
 
     References
     ----------
@@ -106,23 +114,79 @@ def distance_transform(
     stack = solid.view(np.uint8).reshape((1,) * (3 - solid.ndim) + solid.shape)
     # a writable and a read-only array would each compile a kernel of their own
     stack.flags.writeable = False
-    squared = distance.reshape(stack.shape)
-    weight_z, weight_y, weight_x = ((step / steps[2]) ** 2 for step in steps)
-    indices = None
-    if return_indices:
-        wide = stack.size > np.iinfo(np.int32).max
-        indices = np.empty(stack.shape, dtype=np.int64 if wide else np.int32)
+    volume = distance.reshape(stack.shape)
+    weights = tuple((step / steps[2]) ** 2 for step in steps)
+    if not return_indices:
+        if stack.size:
+            _fill_distances(stack, weights, steps[2], volume)
+        return distance
+    wide = stack.size > np.iinfo(np.int32).max
+    indices = np.empty(stack.shape, dtype=np.int64 if wide else np.int32)
     if stack.size:
-        if indices is None:
-            kernels.squared_in_slices(stack, weight_y, weight_x, squared)
-            if len(stack) > 1:
-                kernels.squared_across_slices(weight_z, squared)
-        else:
-            kernels.nearest_in_slices(stack, weight_y, weight_x, squared, indices)
-            if len(stack) > 1:
-                kernels.nearest_across_slices(weight_z, squared, indices)
-        kernels.roots(squared.reshape(-1), steps[2])
-    return distance if indices is None else (distance, indices.reshape(solid.shape))
+        _fill_nearest(stack, weights, steps[2], volume, indices)
+    return distance, indices.reshape(solid.shape)
+
+
+def _fill_distances(
+    stack: NDArray[np.uint8],
+    weights: tuple[float, ...],
+    unit: float,
+    volume: NDArray[np.float32],
+) -> None:
+    """Distances of a stack, blocks of slices or rows at a time."""
+    depth, height, width = stack.shape
+    weight_z, weight_y, _ = weights
+    unit_in_slices = unit if depth == 1 else 0.0
+
+    def fill_slices(first: int, last: int) -> None:
+        kernels.distances_in_slices(stack, first, last, weight_y, unit_in_slices, volume)
+
+    def fill_rows(first: int, last: int) -> None:
+        distance_across.distances_across_slices(weight_z, unit, first, last, volume)
+
+    if depth < SLICES:
+        for plane, out in zip(stack, volume, strict=True):
+            _fill_slice(plane, weight_y, unit_in_slices, out)
+    else:
+        in_blocks(fill_slices, depth, least=-(-SHARE // (height * width)))
+    if depth > 1:
+        in_blocks(fill_rows, height, least=-(-SHARE // (depth * width)))
+
+
+def _fill_slice(
+    plane: NDArray[np.uint8], weight_y: float, unit: float, out: NDArray[np.float32]
+) -> None:
+    """Distances inside one slice, bands of rows at a time."""
+    height, width = plane.shape
+    n_bands = -(-height // kernels.BAND)
+    above = np.empty((n_bands, width), dtype=np.float32)
+    below = np.empty((n_bands, width), dtype=np.float32)
+    least = -(-SHARE // (kernels.BAND * width))
+
+    def look(first: int, last: int) -> None:
+        kernels.column_ends(plane, first, last, above, below)
+
+    def fill(first: int, last: int) -> None:
+        kernels.distances_in_bands(plane, first, last, above, below, weight_y, unit, out)
+
+    in_blocks(look, n_bands, least=least)
+    kernels.hand_on(height, above, below)
+    in_blocks(fill, n_bands, least=least)
+
+
+def _fill_nearest(
+    stack: NDArray[np.uint8],
+    weights: tuple[float, ...],
+    unit: float,
+    volume: NDArray[np.float32],
+    indices: NDArray[Any],
+) -> None:
+    """Distances of a stack and the nearest False voxels."""
+    weight_z, weight_y, weight_x = weights
+    nearest.nearest_in_slices(stack, weight_y, weight_x, volume, indices)
+    if len(stack) > 1:
+        nearest.nearest_across_slices(weight_z, volume, indices)
+    kernels.roots(volume.reshape(-1), unit)
 
 
 def expand_labels(
