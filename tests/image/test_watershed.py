@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from itertools import product
 
 import numpy as np
@@ -11,10 +12,16 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage as ndi
 from skimage.segmentation import watershed as skimage_watershed
 
+from helaseg._kernels import ranks
 from helaseg._kernels import watershed as kernels
 from helaseg._kernels._jit import python_form
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
+from helaseg.image import levels as level_module
 from helaseg.image.watershed import watershed
+
+#: The module: its name in the package is that of the function.
+door = sys.modules["helaseg.image.watershed"]
 
 SHAPES = [(37, 53), (1, 40), (40, 1), (1, 1), (9, 17, 23), (1, 15, 16), (7, 1, 9), (5, 1, 1)]
 CASES = [(shape, c) for shape in SHAPES for c in range(1, len(shape) + 1)]
@@ -237,6 +244,17 @@ def test_only_the_order_of_the_values_counts(values, dtype):
     np.testing.assert_array_equal(watershed(values.astype(np.int64) * 2**47, markers), want)
 
 
+@pytest.mark.parametrize("low", [-(2**63), -(2**31), 2**31 + 5, 2**63 - 9, 2**64 - 9])
+def test_integers_far_from_zero_keep_their_order(rng, low):
+    above = rng.integers(0, 8, (9, 12), dtype=np.uint64)
+    dtype = np.uint64 if low > 0 else np.int64
+    values = np.array([low + int(v) for v in above.flat], dtype=dtype).reshape(above.shape)
+    markers = some_markers(rng, above.shape, 4)
+    mask = rng.random(above.shape) < 0.8
+    got = watershed(values, markers, mask=mask)
+    np.testing.assert_array_equal(got, watershed(above, markers, mask=mask))
+
+
 def test_labels_grow_connected_from_their_markers(rng):
     priority = rng.integers(0, 20, (30, 31, 8))
     markers = some_markers(rng, priority.shape, 12)
@@ -252,51 +270,361 @@ def test_watershed_writes_into_out():
     np.testing.assert_array_equal(out, 4)
 
 
+FORMS = pytest.mark.parametrize("form", [lambda k: k, python_form], ids=["compiled", "python"])
+
+
+@pytest.fixture
+def in_pieces(monkeypatch):
+    """Even small masks are flooded piece by piece."""
+    monkeypatch.setattr(door, "_LARGE_VX", 1)
+
+
+@pytest.fixture
+def by_table(monkeypatch):
+    """Even few numbers are ranked by a table."""
+    monkeypatch.setattr(level_module, "_TABLE_FROM_VX", 1)
+
+
+def words_of(priority, markers, mask):
+    """Padded words, levels, where rows begin, and how many marker voxels rows have."""
+    layout = door._Layout.of(priority.shape)
+    levels = np.where(mask, priority, -1).astype(np.int32)
+    words, marked = door._mix(levels, markers, layout)
+    return layout, words, levels.reshape(-1, priority.shape[-1]), marked
+
+
+@pytest.mark.usefixtures("in_pieces")
+@pytest.mark.parametrize(("shape", "connectivity"), CASES)
 @pytest.mark.parametrize("lines", [False, True])
-def test_flood_kernels_agree_with_their_python_form(rng, lines):
-    priority = rng.integers(0, 6, (9, 11))
-    markers = some_markers(rng, priority.shape, 5)
-    mask = rng.random(priority.shape) < 0.9
-    steps = np.array([-13, -1, 1, 13], dtype=np.int64)
-    kernel = kernels.flood_with_lines if lines else kernels.flood
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pieces_and_threads_change_nothing(rng, shape, connectivity, lines, kind, threads):
+    priority = image_of(kind, rng, shape)
+    markers = some_markers(rng, shape, 40)
+    mask = rng.random(shape) < 0.6
+    with limit_threads(threads):
+        got = watershed(priority, markers, mask=mask, connectivity=connectivity, lines=lines)
+    want = flood_by_heap(priority, markers, mask, connectivity, lines)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_a_large_image_is_the_same_for_any_number_of_threads(rng):
+    shape = (1100, 1003)
+    mask = ndi.gaussian_filter(rng.normal(size=shape), 5.0) > 0
+    priority = -ndi.distance_transform_edt(mask).astype(np.float32)
+    markers = some_markers(rng, shape, 900)
     results = []
-    for form in (lambda k: k, python_form):
-        cells = np.zeros((11, 13, 2), dtype=np.int32)
-        cells[..., 0] = kernels.OUTSIDE
-        cells[1:-1, 1:-1, 0] = np.where(mask, markers, kernels.OUTSIDE)
-        cells[1:-1, 1:-1, 1] = priority
-        flat = cells.reshape(-1, 2)
-        tails = np.full(6, -1, dtype=np.int32)
-        form(kernels.queue_markers)(flat, tails)
-        form(kernel)(flat, tails, steps)
-        assert (tails == -1).all()
-        results.append(np.maximum(cells[1:-1, 1:-1, 0], 0))
-    want = flood_by_heap(priority, markers, mask, 1, lines)
-    for got in results:
+    for threads in (1, 2, 3):
+        with limit_threads(threads):
+            results.append(watershed(priority, markers, mask=mask))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    with limit_threads(3), pytest.MonkeyPatch.context() as patch:
+        # at once, and ranked by sorting
+        patch.setattr(door, "_LARGE_VX", mask.size + 1)
+        patch.setattr(level_module, "_TABLE_FROM_VX", mask.size + 1)
+        np.testing.assert_array_equal(watershed(priority, markers, mask=mask), results[0])
+
+
+def test_labels_of_a_distance_map_are_those_of_skimage(rng):
+    """Plateaus, ties and many pieces; each marker lies below all else, at its own value."""
+    shape = (1050, 1030)
+    mask = ndi.gaussian_filter(rng.normal(size=shape), 6.0) > 0
+    priority = -ndi.distance_transform_edt(mask)
+    markers = some_markers(rng, shape, 500) * mask
+    priority = np.where(markers > 0, priority.min() - markers, priority)
+    want = skimage_watershed(priority, markers, mask=mask)
+    for dtype in (np.float64, np.float32):
+        got = watershed(priority.astype(dtype), markers, mask=mask)
         np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("form", [lambda k: k, python_form])
-def test_append_makes_a_ring(form):
-    cells = np.zeros((5, 2), dtype=np.int32)
-    tails = np.array([-1], dtype=np.int32)
-    for voxel in (3, 0, 4):
-        form(kernels._append)(cells, tails, 0, voxel)
-    assert tails[0] == 4
-    assert [cells[4, 1], cells[3, 1], cells[0, 1]] == [3, 0, 4]
+@pytest.mark.parametrize("places", [2, 4, 8, 128])
+@pytest.mark.parametrize("kind", ["constant", "int8", "float32"])
+def test_chunks_of_any_size_give_the_same(rng, monkeypatch, places, kind):
+    shape = (23, 31)
+    priority = image_of(kind, rng, shape)
+    markers = some_markers(rng, shape, 6)
+    monkeypatch.setattr(door, "_CHUNK_PLACES", places)
+    got = watershed(priority, markers, connectivity=2)
+    want = flood_by_heap(priority, markers, np.ones(shape, dtype=bool), 2, False)
+    np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("form", [lambda k: k, python_form])
+@pytest.mark.parametrize("places", [2, 4, 128])
+@pytest.mark.parametrize("n_levels", [1, 7, 300, 2000])
+def test_the_pool_of_chunks_is_never_too_small(rng, monkeypatch, places, n_levels):
+    """Every second voxel is a marker, so that all others wait at the same time."""
+    shape = (40, 50)
+    priority = rng.integers(0, n_levels, shape)
+    markers = (np.indices(shape).sum(axis=0) % 2).astype(np.int32)
+    layout, words, levels, marked = words_of(priority, markers, np.ones(shape, dtype=bool))
+    steps = layout.steps(1)
+    seeds, seed_levels = np.empty((2, marked.sum()), dtype=np.int32)
+    n = kernels.find_seeds(words, levels, layout.begins, marked, steps, seeds, seed_levels)
+    assert n == 1000
+    monkeypatch.setattr(door, "_CHUNK_PLACES", places)
+    tails, heads, pool, last = door._queues(n_levels, priority.size)
+    nothing = np.empty(0, dtype=np.uint8)
+    bounds = np.array([0, n])
+    kernels.flood(words, nothing, steps, seeds, seed_levels, bounds, tails, heads, pool, last)
+    assert pool[0] <= pool.size
+    assert (tails == last).all()
+    assert (words.reshape(layout.padded)[0, 1:-1, 1:-1] == -1).all()
+
+
+@pytest.mark.parametrize("kind", ["priority", "markers", "mask"])
+def test_out_may_be_the_memory_of_an_input(rng, kind):
+    shape = (30, 33)
+    arrays = {
+        "priority": rng.integers(0, 9, shape, dtype=np.int32),
+        "markers": some_markers(rng, shape, 5),
+        "mask": (rng.random(shape) < 0.9).astype(np.int32),
+    }
+    want = watershed(**arrays)
+    got = watershed(**arrays, out=arrays[kind])
+    assert got is arrays[kind]
+    np.testing.assert_array_equal(got, want)
+
+
+def test_no_dtype_or_layout_compiles_a_kernel_again(rng):
+    every = [
+        k for module in (kernels, ranks) for k in vars(module).values() if hasattr(k, "signatures")
+    ]
+
+    def call_all():
+        for dtype in (np.uint8, np.int64, np.float32, np.float64):
+            priority = rng.integers(0, 99, (300, 301)).astype(dtype)
+            markers = some_markers(rng, priority.shape, 9).astype(np.uint16)
+            mask = rng.random(priority.shape) < 0.9
+            for frozen in (False, True):
+                for array in (priority, markers, mask):
+                    array.flags.writeable = not frozen
+                for where in (None, mask, mask.astype(np.float32)):
+                    watershed(priority, markers, mask=where)
+                    watershed(priority.T, markers.T.astype(np.int32), lines=True)
+
+    watershed(rng.normal(size=(300, 300)), np.eye(300, dtype=int), mask=np.ones((300, 300)))
+    watershed(np.zeros((3, 3)), np.eye(3, dtype=int), mask=np.eye(3), lines=True)
+    watershed(np.eye(3, dtype=int), np.eye(3, dtype=int), mask=np.eye(3))
+    before = [len(k.signatures) for k in every]
+    call_all()
+    assert [len(k.signatures) for k in every] == before
+
+
+@pytest.mark.usefixtures("by_table")
+@pytest.mark.parametrize("kind", [*KINDS, "float16", "close", "wide", "huge"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_ranks_by_table_are_those_by_sorting(rng, kind, masked):
+    shape = (90, 110)
+    match kind:
+        case "float16":
+            values = rng.normal(size=shape).astype(np.float16)
+        case "close":
+            values = 1.0 + rng.integers(0, 3, shape) * 2.0**-40
+        case "wide":
+            values = rng.integers(0, 5, shape) * 2**58 - 2**59
+        case "huge":
+            values = rng.choice([1.0, 1e300, 1e301, -1e300, np.inf], shape)
+        case _:
+            values = image_of(kind, rng, shape)
+    mask = rng.random(shape) < 0.8 if masked else np.ones(shape, dtype=bool)
+    if values.dtype.kind == "f" and masked:
+        values[~mask] = np.nan
+    levels = np.empty(shape, dtype=np.int32)
+    n_levels = level_module.write_levels(values, mask if masked else None, levels.reshape(-1))
+    distinct, want = np.unique(values[mask], return_inverse=True)
+    if values.dtype.kind == "f" or kind in ("uint64", "wide"):
+        assert n_levels == distinct.size
+        np.testing.assert_array_equal(levels[mask], want)
+    else:
+        np.testing.assert_array_equal(
+            np.argsort(levels[mask], kind="stable"), np.argsort(values[mask], kind="stable")
+        )
+        assert levels.max() < n_levels
+    assert (levels[~mask] == -1).all()
+
+
+@FORMS
+def test_float_keys_are_in_the_order_of_the_floats(rng, form):
+    numbers = np.array([-np.inf, -2.5, -1e-42, -0.0, 0.0, 1e-42, 1.0, 3e38, np.inf], np.float32)
+    inside = np.ones(9, dtype=np.uint8)
+    keys = np.empty(9, dtype=np.uint32)
+    assert form(ranks.float_keys)(numbers.view(np.uint32), inside, keys) == 0
+    assert keys[3] == keys[4]
+    assert (np.diff(np.delete(keys, 3).astype(np.int64)) > 0).all()
+    inside[[1, 5]] = 0
+    numbers[[0, 1, 8]] = np.nan, np.nan, -np.float32(np.nan)
+    assert form(ranks.float_keys)(numbers.view(np.uint32), inside, keys) == 2
+    assert (keys[[1, 5]] == ranks.NO_KEY).all()
+
+
+@FORMS
+@pytest.mark.parametrize("top", [40, 2**13 + 5, 2**32 - 2])
+def test_a_table_of_bits_numbers_the_distinct_keys(rng, form, top):
+    keys = rng.integers(0, top, 200, dtype=np.uint32, endpoint=True)
+    keys[:3] = top
+    inside = rng.random(200) < 0.9
+    keys[~inside] = ranks.NO_KEY
+    distinct, want = np.unique(keys[inside], return_inverse=True)
+    n_used = np.unique(keys[inside] >> ranks.PAGE_BITS).size
+    for room in (n_used, n_used - 1):
+        here = keys.copy()
+        pages = np.full(2 ** (32 - ranks.PAGE_BITS), -1, dtype=np.int32)
+        bits = np.zeros(room * ranks.WORDS_PER_PAGE, dtype=np.uint64)
+        n_pages = form(ranks.mark_keys)(here, pages, bits)
+        assert n_pages == (n_used if room == n_used else -1)
+        if n_pages < 0:
+            break
+        before = np.empty(bits.size, dtype=np.int32)
+        # without the empty pages in between, which take Python long
+        short = pages[pages >= 0]
+        assert form(ranks.count_keys)(short, bits, before) == distinct.size
+        got = here.view(np.int32)
+        form(ranks.look_up)(here, pages, bits, before, got)
+        np.testing.assert_array_equal(got[inside], want)
+        assert (got[~inside] == -1).all()
+
+
+@FORMS
+def test_keys_of_the_same_rank_are_compared(form):
+    rank = np.array([0, -1, 1, 0, 1], dtype=np.int32)
+    for last, agree in ((2**63, True), (2**63 + 1, False)):
+        keys = np.array([0, 5, 2**63, 0, last], dtype=np.uint64)
+        seen, first = np.zeros(2, dtype=np.uint8), np.empty(2, dtype=np.uint64)
+        assert form(ranks.keys_agree)(keys[:3], rank[:3], seen, first)
+        assert form(ranks.keys_agree)(keys[3:], rank[3:], seen, first) == agree
+
+
+@FORMS
 @pytest.mark.parametrize("top", [1, 50, 2**40, 2**64 - 1])
-def test_rank_numbers_the_distinct_keys(rng, form, top):
+def test_sorting_numbers_the_distinct_keys(rng, form, top):
     keys = rng.integers(0, top, 60, dtype=np.uint64, endpoint=True)
     keys[5] = keys[50]
     order = np.empty(60, dtype=np.int32)
-    ranks = np.empty(60, dtype=np.int32)
+    got = np.empty(60, dtype=np.int32)
     distinct, want = np.unique(keys, return_inverse=True)
-    assert form(kernels.rank)(keys, order, ranks) == distinct.size
-    np.testing.assert_array_equal(ranks, want)
+    assert form(ranks.sort_ranks)(keys, order, got) == distinct.size
+    np.testing.assert_array_equal(got, want)
     np.testing.assert_array_equal(order, np.argsort(keys, kind="stable"))
+
+
+@FORMS
+@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_flood_kernels_follow_the_definition(rng, form, lines, grouped):
+    shape = (9, 30)
+    priority = rng.integers(0, 6, shape)
+    markers = some_markers(rng, shape, 7)
+    mask = rng.random(shape) < 0.9
+    mask[:, 14] = False
+    layout, words, levels, marked = words_of(priority, markers, mask)
+    steps = layout.steps(1)
+    seeds, seed_levels = np.empty((2, marked.sum()), dtype=np.int32)
+    n = form(kernels.find_seeds)(words, levels, layout.begins, marked, steps, seeds, seed_levels)
+    seeds, seed_levels, bounds = seeds[:n], seed_levels[:n], np.array([0, n])
+    if grouped:
+        right = layout.voxels(seeds) % 30 > 14
+        order = np.argsort(right, kind="stable")
+        seeds, seed_levels = seeds[order], seed_levels[order]
+        bounds = np.array([0, (~right).sum(), n])
+    settled = np.empty(0, dtype=np.uint8)
+    if lines:
+        settled = ((words < 0) & (words != kernels.OUTSIDE)).view(np.uint8)
+    tails, heads, pool, last = door._queues(6, priority.size)
+    form(kernels.flood)(words, settled, steps, seeds, seed_levels, bounds, tails, heads, pool, last)
+    assert (tails == last).all()
+    got = np.empty(shape, dtype=np.int32)
+    form(kernels.unmix)(words, layout.begins, got)
+    np.testing.assert_array_equal(got, flood_by_heap(priority, markers, mask, 1, lines))
+
+
+@FORMS
+def test_spreading_agrees_with_its_python_form(form):
+    """One row: the first voxel takes the second, at its own level or above."""
+    for lines in (False, True):
+        words = np.array([kernels.OUTSIDE, -7, 2, 5, kernels.OUTSIDE], dtype=np.int32)
+        settled = (words == -7).astype(np.uint8)
+        tails = np.full(6, 3, dtype=np.uint32)
+        heads, pool = np.zeros(6, dtype=np.uint32), np.zeros(20, dtype=np.uint32)
+        pool[0], pool[4] = 8, 1
+        steps = np.array([-1, 1])
+        front = (tails, heads, pool, 3, 4, 4, 5)
+        if lines:
+            reached = form(kernels._spread_with_lines)(words, settled, steps, *front)
+        else:
+            reached = form(kernels._spread)(words, steps, *front)
+        assert reached == 4
+        assert words[2] == -7
+        assert tails[4] == 9
+        assert (heads[4], pool[8], pool[0]) == (8, 2, 12)
+
+
+@FORMS
+def test_a_chunk_that_was_given_back_is_used_again(form):
+    heads = np.zeros(2, dtype=np.uint32)
+    pool = np.zeros(16, dtype=np.uint32)
+    pool[0], pool[1], pool[4] = 12, 4, 8
+    assert form(kernels._open_chunk)(heads, pool, 3, 1, 3) == 4
+    assert (heads[1], pool[0], pool[1]) == (4, 12, 8)
+    assert form(kernels._open_chunk)(heads, pool, 3, 1, 7) == 8
+    assert (heads[1], pool[7], pool[1]) == (4, 8, 0)
+    assert form(kernels._open_chunk)(heads, pool, 3, 0, 3) == 12
+    assert (heads[0], pool[0]) == (12, 16)
+
+
+@FORMS
+def test_seeds_are_queued_in_their_order(form):
+    seeds = np.array([3, 5, 9, 11], dtype=np.int32)
+    seed_levels = np.array([2, 1, 2, 2], dtype=np.int32)
+    tails, heads, pool, last = np.full(4, 1, dtype=np.uint32), np.zeros(4, np.uint32), None, 1
+    pool = np.zeros(12, dtype=np.uint32)
+    pool[0] = 2
+    assert form(kernels._queue_seeds)(seeds, seed_levels, tails, heads, pool, last) == (1, 2)
+    found, place = [], int(heads[2])
+    for _ in range(3):
+        found.append(int(pool[place]))
+        place = int(pool[place + 1])
+    assert found == [3, 9, 11]
+    assert (tails[0], tails[3]) == (1, 1)
+
+
+@FORMS
+def test_words_are_made_and_read_row_by_row(form):
+    levels = np.array([[4, -1, 0], [7, 3, -1]], dtype=np.int32)
+    markers = np.array([[0, 5, 2], [2**31 - 3, 0, 0]], dtype=np.int32)
+    begins, marked = np.array([1, 5]), np.empty(2, dtype=np.int64)
+    words = np.full(9, 77, dtype=np.int32)
+    form(kernels.mix)(levels, markers, begins, words, marked)
+    out = kernels.OUTSIDE
+    np.testing.assert_array_equal(words, [77, 4, out, -2, 77, 3 - 2**31, 3, out, 77])
+    np.testing.assert_array_equal(marked, [1, 1])
+    labels = np.full((2, 3), 9, dtype=np.int32)
+    form(kernels.unmix)(words, begins, labels)
+    np.testing.assert_array_equal(labels, [[0, 0, 2], [2**31 - 3, 0, 0]])
+
+
+@FORMS
+def test_voxels_outside_the_mask_are_left_out(form):
+    levels = np.arange(20, dtype=np.int32)
+    inside = (levels % 3 > 0).astype(np.uint8)
+    form(kernels.leave_out)(levels, inside)
+    np.testing.assert_array_equal(levels, np.where(inside, np.arange(20), -1))
+
+
+@FORMS
+def test_only_markers_with_a_free_neighbour_are_seeds(form):
+    markers = np.zeros((5, 5), dtype=np.int32)
+    markers[:, 1:4] = 3
+    mask = np.ones((5, 5), dtype=bool)
+    mask[2, 4] = False
+    layout, words, levels, marked = words_of(np.arange(25).reshape(5, 5), markers, mask)
+    seeds, seed_levels = np.empty((2, marked.sum()), dtype=np.int32)
+    n = form(kernels.find_seeds)(
+        words, levels, layout.begins, marked, layout.steps(1), seeds, seed_levels
+    )
+    np.testing.assert_array_equal(seed_levels[:n], [1, 3, 6, 8, 11, 16, 18, 21, 23])
+    np.testing.assert_array_equal(layout.voxels(seeds[:n]), seed_levels[:n])
 
 
 def test_wrong_arguments_are_refused():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import watershed as kernels
+from helaseg._threads import in_blocks
 from helaseg._validate import (
     as_array,
     as_labels,
@@ -18,12 +19,17 @@ from helaseg._validate import (
     check_shape_match,
 )
 from helaseg.errors import ParameterError
+from helaseg.image.labels import label
+from helaseg.image.levels import PART_VX, read_only, write_levels
 
 _INT32_MAX = np.iinfo(np.int32).max
-#: The kernels keep a few negative states beside the labels.
+#: Labels are kept as negative numbers beside one that means outside.
 _LABEL_MAX = _INT32_MAX - 2
-#: Voxels whose sort keys are made at a time, so that temporaries stay small.
-_BLOCK_VX = 1 << 16
+#: Images below this size are flooded at once, by one thread; in larger ones each
+#: piece of the mask is flooded by itself, so that its front stays in the cache.
+_LARGE_VX = 1 << 20
+#: Places in a chunk of a queue, at most: a power of two.
+_CHUNK_PLACES = 128
 
 
 def watershed(
@@ -84,9 +90,15 @@ def watershed(
     when, at its turn, a neighbour has another label than the one that reached
     it first, and it passes that label on so that no pocket stays empty.
 
-    Memory beyond the inputs: 8 bytes per voxel of the padded image, 4 per
-    level, 4 for the result; while floats are ranked, 16 per voxel of the mask.
-    It releases the GIL, so regions may be flooded in a thread pool.
+    Pieces of a large mask are flooded one by one, and shared among threads:
+    what happens in one cannot be seen from another, so the labels are the same.
+
+    Memory beyond the inputs: 4 bytes per voxel for the result and 4 for the padded
+    image (5 with lines), 8 per level, and the queues: 0.1 per voxel for distance
+    maps, 3 for noise, never more than 12. Before the padded image is made, ranking
+    floats takes up to 12 per voxel, or 16 per voxel of the mask where float32
+    cannot tell their values apart. `out` serves as work space, too.
+    The GIL is released.
 
     References
     ----------
@@ -97,8 +109,7 @@ def watershed(
     """
     values = as_array("priority", priority)
     shape = values.shape
-    padded = _padded_shape(shape)
-    _check_size(padded)
+    layout = _Layout.of(shape)
     sources = as_labels("markers", markers)
     check_shape_match("markers", sources.shape, "priority", shape)
     if sources.size and int(sources.max()) > _LABEL_MAX:
@@ -113,94 +124,140 @@ def watershed(
         check_shape_match("mask", inside.shape, "priority", shape)
     check_choice("connectivity", connectivity, range(1, values.ndim + 1))
     labels = as_output("out", out, shape, np.int32, contiguous=False)
+    if labels.size == 0:
+        return labels
 
-    levels, n_levels = _levels(values, inside)
-    cells = np.empty((*padded, 2), dtype=np.int32)
-    cells[..., 0] = kernels.OUTSIDE
-    image = cells[
-        tuple(slice(1, -1) if n > m else slice(None) for n, m in zip(padded, shape, strict=True))
-    ]
-    image[..., 0] = sources
-    if inside is None:
-        image[..., 1] = levels.reshape(shape)
-    else:
-        image[inside, 1] = levels
-        np.copyto(image[..., 0], kernels.OUTSIDE, where=~inside)
-    del levels
+    mine = labels.flags.c_contiguous and not any(
+        np.may_share_memory(labels, array)
+        for array in (values, sources, inside)
+        if array is not None
+    )
+    levels = labels if mine else np.empty(shape, dtype=np.int32)
+    n_levels = write_levels(values, inside, levels.reshape(-1))
+    words, marked = _mix(levels, sources, layout)
+    steps = layout.steps(int(connectivity))
+    rows = levels.reshape(-1, shape[-1])
+    seeds = np.empty((2, int(marked.sum())), dtype=np.int32)
+    n_seeds = kernels.find_seeds(words, rows, layout.begins, marked, steps, seeds[0], seeds[1])
+    seeds, bounds = seeds[:, :n_seeds], np.array([0, n_seeds])
+    if inside is not None and inside.size >= _LARGE_VX and n_seeds > 1:
+        pieces = label(inside, connectivity=int(connectivity), out=levels)
+        most = 8 * inside.size // n_levels
+        order, bounds = _group(pieces.reshape(-1)[layout.voxels(seeds[0])], most)
+        seeds = seeds[:, order]
+    settled = np.empty(0, dtype=np.uint8)
+    if lines:
+        settled = ((words < 0) & (words != kernels.OUTSIDE)).view(np.uint8)
 
-    tails = np.full(n_levels, -1, dtype=np.int32)
-    flat = cells.reshape(-1, 2)
-    kernels.queue_markers(flat, tails)
-    run = kernels.flood_with_lines if lines else kernels.flood
-    run(flat, tails, _neighbour_steps(padded, shape, int(connectivity)))
-    return np.maximum(image[..., 0], 0, out=labels)
+    def flood(start: int, stop: int) -> None:
+        queues = _queues(n_levels, values.size)
+        groups = bounds[start : stop + 1]
+        kernels.flood(words, settled, steps, seeds[0], seeds[1], groups, *queues)
 
+    in_blocks(flood, bounds.size - 1, least=1)
 
-def _padded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """One voxel more on either side, except along axes that have no neighbours."""
-    return tuple(n if n == 1 else n + 2 for n in shape)
+    def unmix(start: int, stop: int) -> None:
+        kernels.unmix(words, layout.begins[start:stop], rows[start:stop])
 
-
-def _neighbour_steps(
-    padded: tuple[int, ...], shape: tuple[int, ...], connectivity: int
-) -> NDArray[np.int64]:
-    """Offsets of the neighbours in the ravelled image: fewest axes first, then raster order."""
-    strides = np.cumprod((1, *padded[:0:-1]))[::-1]
-    moves = [(0,) if n == 1 else (-1, 0, 1) for n in shape]
-    neighbours = [move for move in product(*moves) if 0 < np.abs(move).sum() <= connectivity]
-    neighbours.sort(key=lambda move: sum(map(abs, move)))
-    return np.array([np.dot(move, strides) for move in neighbours], dtype=np.int64)
-
-
-def _levels(
-    values: NDArray[Any], inside: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.int32], int]:
-    """Integer levels of the voxels inside the mask, ravelled, and the number of levels."""
-    used = values.ravel() if inside is None else values[inside]
-    if used.size == 0:
-        return np.empty(0, dtype=np.int32), 0
-    if used.dtype == bool:
-        used = used.view(np.uint8)
-    if used.dtype.kind in "ui":
-        low = used.min()
-        span = int(used.max()) - int(low)
-        if span < max(65_536, used.size):
-            # modular arithmetic: the true difference fits, whatever the operands' type
-            above = used - low
-            return above.view(f"u{above.itemsize}").astype(np.int32), span + 1
-    elif np.isnan(used).any():
-        msg = "'priority' must not hold NaN inside the mask; exclude those voxels with 'mask'"
-        raise ParameterError(msg)
-    keys = _ordered_keys(used)
-    del used
-    order = np.empty(keys.size, dtype=np.int32)
-    ranks = np.empty(keys.size, dtype=np.int32)
-    return ranks, kernels.rank(keys, order, ranks)
+    in_blocks(unmix, rows.shape[0], least=_rows(_LARGE_VX // 2, shape))
+    if levels is not labels:
+        labels[...] = levels
+    return labels
 
 
-def _ordered_keys(values: NDArray[Any]) -> NDArray[np.uint64]:
-    """Unsigned integers in the order of the values."""
-    keys = np.empty(values.size, dtype=np.uint64)
-    kind, sign = values.dtype.kind, np.uint64(1 << 63)
-    for start in range(0, values.size, _BLOCK_VX):
-        part = slice(start, start + _BLOCK_VX)
-        if kind == "u":
-            keys[part] = values[part]
-        elif kind == "i":
-            keys[part] = values[part].astype(np.int64).view(np.uint64) ^ sign
-        else:
-            # + 0 makes -0 and 0 the same; then the bits of positive floats are in order,
-            # those of negative ones in reverse
-            bits = (values[part].astype(np.float64) + 0.0).view(np.uint64)
-            keys[part] = np.where(bits & sign, ~bits, bits | sign)
-    return keys
+class _Layout(NamedTuple):
+    """Where the voxels of an image lie in the padded, ravelled one."""
+
+    padded: tuple[int, int, int]
+    begins: NDArray[np.int64]  # of the rows
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...]) -> _Layout:
+        """One voxel more on either side, but no slices around a single one."""
+        depth, height, width = (1, *shape)[-3:]
+        border = int(depth > 1)
+        padded = (depth + 2 * border, height + 2, width + 2)
+        n_voxels = int(np.prod(padded, dtype=object))
+        if n_voxels > _INT32_MAX:
+            msg = (
+                f"'priority' must have fewer than 2**31 voxels with its border, got {n_voxels}; "
+                "flood it region by region"
+            )
+            raise ParameterError(msg)
+        z, y = np.indices((depth, height), dtype=np.int64).reshape(2, -1)
+        begins = ((z + border) * padded[1] + y + 1) * padded[2] + 1
+        return cls(padded, begins, (depth, height, width))
+
+    def steps(self, connectivity: int) -> NDArray[np.int64]:
+        """Offsets of a voxel's neighbours: fewest axes first, then raster order."""
+        moves = [(0,) if n == 1 else (-1, 0, 1) for n in self.shape]
+        neighbours = [move for move in product(*moves) if 0 < np.abs(move).sum() <= connectivity]
+        neighbours.sort(key=lambda move: sum(map(abs, move)))
+        strides = (self.padded[1] * self.padded[2], self.padded[2], 1)
+        return np.array([np.dot(move, strides) for move in neighbours], dtype=np.int64)
+
+    def voxels(self, places: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Indices in the ravelled image of places in the padded one."""
+        z, rest = np.divmod(places - self.begins[0], self.padded[1] * self.padded[2])
+        y, x = np.divmod(rest, self.padded[2])
+        return np.asarray((z * self.shape[1] + y) * self.shape[2] + x, dtype=np.int64)
 
 
-def _check_size(padded: tuple[int, ...]) -> None:
-    n_voxels = int(np.prod(padded, dtype=object))
-    if n_voxels > _INT32_MAX:
-        msg = (
-            f"'priority' must have fewer than 2**31 voxels with its border, got {n_voxels}; "
-            "flood it region by region"
-        )
-        raise ParameterError(msg)
+def _rows(n_voxels: int, shape: tuple[int, ...]) -> int:
+    """Rows with about so many voxels."""
+    return max(1, n_voxels // shape[-1])
+
+
+def _mix(
+    levels: NDArray[np.int32], sources: NDArray[Any], layout: _Layout
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The padded, ravelled words, and how many marker voxels each row has."""
+    image = np.empty(layout.padded, dtype=np.int32)
+    if layout.padded[0] > layout.shape[0]:
+        image[[0, -1]] = kernels.OUTSIDE
+    image[:, [0, -1]] = kernels.OUTSIDE
+    image[:, :, [0, -1]] = kernels.OUTSIDE
+    words = image.reshape(-1)
+    rows = levels.reshape(-1, layout.shape[-1])
+    markers = sources.reshape(rows.shape)
+    marked = np.empty(rows.shape[0], dtype=np.int64)
+    step = _rows(PART_VX, layout.shape)
+
+    def mix(start: int, stop: int) -> None:
+        for first in range(start, stop, step):
+            part = slice(first, min(first + step, stop))
+            here = read_only(np.ascontiguousarray(markers[part], dtype=np.int32))
+            kernels.mix(rows[part], here, layout.begins[part], words, marked[part])
+
+    in_blocks(mix, rows.shape[0], least=_rows(_LARGE_VX // 2, layout.shape))
+    return words, marked
+
+
+def _group(pieces: NDArray[np.int32], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Order of seeds piece by piece, and where groups of whole pieces begin in it.
+
+    The flood of a group may ask every level whether anything waits there, so there
+    are at most so many groups that this takes no longer than the flood itself.
+    """
+    order = np.argsort(pieces, kind="stable")
+    begins = np.flatnonzero(np.diff(pieces[order], prepend=-1))
+    begins = begins[:: -(-begins.size // max(1, most))]
+    return order, np.append(begins, pieces.size)
+
+
+def _queues(
+    n_levels: int, n_voxels: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], int]:
+    """Empty queues for the levels: tails, heads, the pool of chunks, and places in a chunk.
+
+    The pool is as large as it can ever get; memory that is not used is never touched.
+    """
+    places = _CHUNK_PLACES
+    # the second limit keeps all places below 2**32
+    while places > 2 and n_levels * places > min(2 * n_voxels, 1 << 30):
+        places //= 2
+    last = places - 1
+    n_chunks = min(n_voxels, n_voxels // last + n_levels) + 3
+    tails = np.full(n_levels, last, dtype=np.uint32)
+    return tails, np.empty_like(tails), np.empty(n_chunks * places, dtype=np.uint32), last
