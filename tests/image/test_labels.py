@@ -9,9 +9,9 @@ from scipy import ndimage as ndi
 from skimage.measure import label as skimage_label
 from skimage.segmentation import relabel_sequential as skimage_relabel
 
-from helaseg._kernels import labeling
-from helaseg._kernels._jit import python_form
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
+from helaseg.image import components
 from helaseg.image import labels as module
 from helaseg.image.labels import label, largest_component, relabel_sequential
 
@@ -80,50 +80,54 @@ def test_label_writes_into_out():
     np.testing.assert_array_equal(out, [[1, 0, 2], [0, 0, 2]])
 
 
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 47, 48, 63, 64, 65, 127, 128, 129, 200])
+@pytest.mark.parametrize("share", [0.03, 0.5, 0.97, 1.0])
+def test_widths_around_the_words(rng, width, share):
+    mask = rng.random((12, width)) < share
+    for connectivity in (1, 2):
+        want, _ = scipy_label(mask, connectivity)
+        np.testing.assert_array_equal(label(mask, connectivity=connectivity), want)
+
+
+def test_bytes_beyond_one_are_foreground():
+    mask = np.array([[0, 2, 255, 0, 128], [1, 0, 0, 0, 64]], dtype=np.uint8)
+    want = [[0, 1, 1, 0, 2], [3, 0, 0, 0, 2]]
+    np.testing.assert_array_equal(label(mask), want)
+    np.testing.assert_array_equal(label(mask.view(bool)), want)
+
+
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(97, 301), (11, 30, 65), (40, 3, 70)])
+def test_threads_do_not_change_a_label(rng, monkeypatch, shape, connectivity):
+    connectivity = min(connectivity, len(shape))
+    monkeypatch.setattr(components, "_LEAST_PX", 64)
+    for share in (0.3, 0.6, 0.9):
+        mask = rng.random(shape) < share
+        with limit_threads(1):
+            alone = label(mask, connectivity=connectivity)
+            largest = largest_component(mask, connectivity=connectivity)
+        with limit_threads(3):
+            shared = label(mask, connectivity=connectivity)
+            np.testing.assert_array_equal(
+                largest_component(mask, connectivity=connectivity), largest
+            )
+        np.testing.assert_array_equal(shared, alone)
+        np.testing.assert_array_equal(shared, scipy_label(mask, connectivity)[0])
+
+
+@pytest.mark.parametrize("connectivity", [1, 2])
+def test_large_masks_are_scipy_s(rng, connectivity):
+    for smooth in (0, 1, 4):
+        mask = ndi.gaussian_filter(rng.random((700, 811)), smooth) > 0.5
+        np.testing.assert_array_equal(
+            label(mask, connectivity=connectivity), scipy_label(mask, connectivity)[0]
+        )
+
+
 def test_a_winding_run_is_one_component():
     mask = np.array([[1, 0, 1, 0, 1], [1, 0, 1, 0, 1], [1, 1, 1, 1, 1]])
     assert label(mask).max() == 1
     assert label(mask[::-1]).max() == 1
-
-
-@pytest.mark.parametrize("share", [0.3, 0.6])
-@pytest.mark.parametrize("connectivity", [1, 2, 3])
-def test_kernels_agree_with_their_python_form(rng, share, connectivity):
-    mask = (rng.random((3, 6, 11)) < share).view(np.uint8)
-    want, n_want = scipy_label(mask, connectivity)
-    for form in (lambda k: k, python_form):
-        offsets = np.empty(19, dtype=np.int64)
-        form(labeling.count_runs)(mask, offsets)
-        n_runs = int(offsets[-1])
-        starts, stops, numbers = (np.empty(n_runs, dtype=np.int32) for _ in range(3))
-        form(labeling.find_runs)(mask, offsets, starts, stops)
-        form(labeling.join_runs)(3, 6, connectivity, offsets, starts, stops, numbers)
-        count = form(labeling.number_runs)(numbers)
-        got = np.empty(mask.shape, dtype=np.int32)
-        form(labeling.paint_runs)(offsets, starts, stops, numbers, got)
-        sizes = np.zeros(count + 1, dtype=np.int64)
-        form(labeling.measure_runs)(starts, stops, numbers, sizes)
-        assert count == n_want
-        np.testing.assert_array_equal(got, want)
-        np.testing.assert_array_equal(sizes[1:], np.bincount(want.ravel())[1:])
-
-
-@pytest.mark.parametrize("rows", ["_find_root", "_join_rows"])
-def test_union_find_helpers_agree_with_their_python_form(rows):
-    if rows == "_find_root":
-        for form in (lambda k: k, python_form):
-            parents = np.array([0, 0, 1, 2, 4], dtype=np.int32)
-            assert form(labeling._find_root)(parents, 3) == 0
-            np.testing.assert_array_equal(parents, [0, 0, 0, 0, 4])
-    else:
-        starts = np.array([0, 5, 2, 8], dtype=np.int32)
-        stops = np.array([2, 7, 6, 9], dtype=np.int32)
-        for reach, want in ((0, [0, 1, 1, 3]), (1, [0, 0, 0, 3])):
-            for form in (lambda k: k, python_form):
-                parents = np.arange(4, dtype=np.int32)
-                form(labeling._join_rows)(starts, stops, parents, 2, 4, 0, 2, reach)
-                roots = [labeling._find_root(parents, run) for run in range(4)]
-                assert roots == want
 
 
 @pytest.mark.parametrize(("shape", "connectivity"), CASES)
@@ -138,6 +142,16 @@ def test_largest_component_is_the_largest_label(rng, shape, connectivity):
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
         np.testing.assert_array_equal(got, labels == sizes.argmax())
+
+
+def test_largest_component_writes_into_out_or_into_the_mask(rng):
+    mask = rng.random((20, 70)) < 0.4
+    want = largest_component(mask)
+    out = np.ones_like(mask)
+    assert largest_component(mask, out=out) is out
+    np.testing.assert_array_equal(out, want)
+    largest_component(mask, out=mask)
+    np.testing.assert_array_equal(mask, want)
 
 
 def test_largest_component_takes_the_first_of_two_equal_ones():
@@ -155,6 +169,23 @@ def test_relabel_sequential_agrees_with_skimage(rng, dtype, top):
     assert old_ids.dtype == ids.dtype
     np.testing.assert_array_equal(labels, want)
     np.testing.assert_array_equal(old_ids[labels], ids)
+
+
+@pytest.mark.parametrize("top", [50_000, 10**9])
+def test_relabel_sequential_in_pieces_and_threads(rng, monkeypatch, top):
+    ids = rng.choice(np.array([0, 3, 1000, top], dtype=np.int32), size=(70, 83))
+    monkeypatch.setattr(module, "_CHUNK", 100)
+    with limit_threads(1):
+        alone, old_ids = relabel_sequential(ids)
+    with limit_threads(3):
+        shared, _ = relabel_sequential(ids)
+        turned, _ = relabel_sequential(ids.T)
+        np.testing.assert_array_equal(shared, alone)
+        np.testing.assert_array_equal(turned, alone.T)
+        got, _ = relabel_sequential(ids, out=ids)
+    assert got is ids
+    np.testing.assert_array_equal(ids, alone)
+    np.testing.assert_array_equal(old_ids, [0, 3, 1000, top])
 
 
 @pytest.mark.parametrize("top", [9, 10**9])
@@ -203,9 +234,3 @@ def test_relabel_refuses_negative_and_fractional_labels():
         relabel_sequential([[0, -1]])
     with pytest.raises(ParameterError, match="'labels' must hold integer labels, got dtype float"):
         relabel_sequential([[0.5, 1.0]])
-
-
-def test_more_runs_than_int32_counts_are_refused():
-    assert module._check_run_count(2**31 - 1) == 2**31 - 1
-    with pytest.raises(ParameterError, match=r"at most 2147483647 runs .* got 2147483648; label"):
-        module._check_run_count(2**31)

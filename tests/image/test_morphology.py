@@ -13,15 +13,18 @@ from skimage import morphology as peers
 
 from helaseg._kernels import morphology as kernels
 from helaseg._kernels._jit import python_form
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
 from helaseg.image import (
     binary_closing,
     binary_dilation,
     binary_erosion,
     binary_opening,
+    components,
     fill_holes,
     remove_small,
 )
+from helaseg.image import morphology as module
 
 DISKS = (binary_dilation, binary_erosion, binary_opening, binary_closing)
 PLANES = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=14))
@@ -45,23 +48,38 @@ def dilated(mask, radius):
 
 
 @pytest.mark.parametrize("form", [lambda k: k, python_form], ids=["compiled", "python"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("radius", [0, 1, 2.3, 5, 30])
 @pytest.mark.parametrize("share", [0, 0.02, 0.5, 1])
-def test_kernel_spreads_either_value(rng, monkeypatch, form, radius, share):
-    for name in ("_step_away", "_look_up", "_widen", "_mark_row"):
+def test_kernel_spreads_either_value(rng, monkeypatch, form, dtype, radius, share):
+    for name in ("_step_away", "_nearer", "_look_up", "_widen", "_mark_row"):
         monkeypatch.setattr(kernels, name, form(getattr(kernels, name)))
     plane = (rng.random((17, 23)) < share).astype(np.uint8)
     r = int(radius)
     heights = [int(np.sqrt(radius**2 - d**2)) + 1 for d in range(r + 1)]
-    heights = np.array([*heights, 0], np.uint16)
-    below, out = np.empty(plane.shape, np.uint16), np.empty_like(plane)
-    spread = form(kernels.spread_disk)
-    spread(plane, np.uint8(1), heights, below, out)
+    heights = np.array([*heights, 0], dtype)
+
+    def spread(plane, value, out, blocks):
+        below = np.empty(plane.shape, dtype)
+        carried = []
+        for first, last in blocks:
+            above = np.empty(plane.shape[1], dtype)
+            far = dtype(r + 1)
+            form(kernels.measure_columns)(plane, np.uint8(value), far, first, last, below, above)
+            carried.append((first, last, above))
+        for first, last, above in carried:
+            form(kernels.spread_disk)(
+                plane, np.uint8(value), heights, below, above, first, last, out
+            )
+
+    out = np.empty_like(plane)
+    spread(plane, 1, out, [(0, 17)])
     np.testing.assert_array_equal(out, dilated(plane == 1, radius))
-    spread(plane, np.uint8(0), heights, below, plane)
-    assert set(np.unique(plane)) <= {0, 1}
-    spread(1 - plane, np.uint8(0), heights, below, out)
+    spread(1 - plane, 0, out, [(0, 1), (1, 4), (4, 17)])
     np.testing.assert_array_equal(out, ~dilated(plane == 1, radius))
+    want = ~dilated(plane == 0, radius)
+    spread(plane, 0, plane, [(0, 5), (5, 6), (6, 17)])
+    np.testing.assert_array_equal(plane, want)
 
 
 @settings(max_examples=40, deadline=None)
@@ -110,6 +128,37 @@ def test_disks_agree_with_the_peers(rng, radius):
         np.testing.assert_array_equal(operation(mask, radius_px=radius), want)
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, footprint.astype(np.uint8))
     np.testing.assert_array_equal(binary_opening(mask, radius_px=radius), opened)
+
+
+@pytest.mark.parametrize("radius", [252, 253, 253.9, 254, 300])
+def test_radii_around_the_largest_byte(rng, radius):
+    mask = np.zeros((560, 70), bool)
+    mask[rng.integers(0, 560, 2), rng.integers(0, 70, 2)] = True
+    np.testing.assert_array_equal(binary_dilation(mask, radius_px=radius), dilated(mask, radius))
+    wide = mask.T.copy()
+    np.testing.assert_array_equal(binary_dilation(wide, radius_px=radius), dilated(wide, radius))
+
+
+@pytest.mark.parametrize("shape", [(90, 131), (5, 40, 33)])
+@pytest.mark.parametrize("radius", [1, 4.5, 12])
+def test_threads_do_not_change_a_pixel(rng, monkeypatch, shape, radius):
+    monkeypatch.setattr(module, "_LEAST_PX", 64)
+    monkeypatch.setattr(components, "_LEAST_PX", 64)
+    mask = ndimage.gaussian_filter(rng.random(shape), 2) > 0.5
+    frozen = mask.copy()
+    frozen.setflags(write=False)
+
+    def results():
+        found = [operation(frozen, radius_px=radius) for operation in DISKS]
+        found += [operation(m := mask.copy(), radius_px=radius, out=m) for operation in DISKS]
+        return [*found, fill_holes(mask), remove_small(mask, min_area_px=30, connectivity=2)]
+
+    with limit_threads(1):
+        alone = results()
+    with limit_threads(3):
+        shared = results()
+    for a, b in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_radius_on_a_pixel_includes_it():
@@ -178,6 +227,28 @@ def test_only_small_holes_are_filled():
     assert fill_holes(ring)[3:5, 3:5].all()
 
 
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.float32])
+def test_holes_and_specks_go_into_out(rng, kind):
+    mask = np.where(rng.random((40, 70)) < 0.6, 3, 0).astype(kind)
+    for operation, setting in ((fill_holes, {}), (remove_small, {"min_area_px": 5})):
+        want = operation(mask, **setting)
+        out = rng.random(mask.shape) < 0.5
+        assert operation(mask, out=out, **setting) is out
+        np.testing.assert_array_equal(out, want)
+        if kind is bool:
+            same = mask.copy()
+            operation(same, out=same, **setting)
+            np.testing.assert_array_equal(same, want)
+
+
+@pytest.mark.parametrize("smooth", [0, 1, 4])
+def test_holes_of_large_masks_are_those_of_scipy(rng, smooth):
+    mask = ndimage.gaussian_filter(rng.random((701, 813)), smooth) > 0.5
+    np.testing.assert_array_equal(fill_holes(mask), ndimage.binary_fill_holes(mask))
+    volume = ndimage.gaussian_filter(rng.random((20, 60, 71)), smooth) > 0.45
+    np.testing.assert_array_equal(fill_holes(volume), ndimage.binary_fill_holes(volume))
+
+
 def test_a_hole_of_one_slice_may_lead_outside_through_another():
     volume = np.ones((3, 7, 7), bool)
     volume[1, 3, 3] = False
@@ -230,6 +301,7 @@ def test_empty_masks_stay_empty(shape):
             lambda m: binary_dilation(m[:3], radius_px=1, out=m[1:]),
             "'out' must be 'mask' itself or share no memory with it",
         ),
+        (lambda m: fill_holes(m[:3], out=m[1:]), "'out' must be 'mask' itself or share no memory"),
         (lambda m: fill_holes(m, max_area_px=-1), "'max_area_px' must be zero or positive"),
         (lambda m: remove_small(m, min_area_px=-1), "'min_area_px' must be zero or positive"),
         (

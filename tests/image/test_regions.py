@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 from skimage.measure import regionprops_table
 
 from helaseg._kernels import regions as kernels
 from helaseg._kernels._jit import python_form
 from helaseg.errors import ParameterError
-from helaseg.image import region_areas, region_sums, region_table
+from helaseg.image import label, region_areas, region_sums, region_table
+from helaseg.image.regions import label_with_table
 
 BOTH_FORMS = pytest.mark.parametrize("form", [lambda k: k, python_form], ids=["compiled", "python"])
 DTYPES = st.sampled_from(["?", "u1", "i2", "u4", "i4", ">i4", "i8", "u8"])
@@ -43,8 +45,10 @@ def table_of_peer(labels, image, spacing):
 
 
 @BOTH_FORMS
-def test_kernels_count_and_sum(rng, form):
-    flat = np.repeat(rng.integers(-1, 6, 300), rng.integers(1, 5, 300)).astype(np.int32)
+@pytest.mark.parametrize("longest", [5, 60])
+def test_kernels_count_and_sum(rng, monkeypatch, form, longest):
+    monkeypatch.setattr(kernels, "_run_stop", form(kernels._run_stop))
+    flat = np.repeat(rng.integers(-1, 6, 300), rng.integers(1, longest, 300)).astype(np.int32)
     values = rng.integers(0, 100, flat.size).astype(float)
     good = (flat >= 0) & (flat < 5)
     counts, sums = np.zeros(5, np.int64), np.zeros(5)
@@ -55,8 +59,10 @@ def test_kernels_count_and_sum(rng, form):
 
 
 @BOTH_FORMS
-def test_kernels_fill_the_table(rng, form):
-    labels = rng.integers(0, 4, (3, 9, 11)).astype(np.int32)
+@pytest.mark.parametrize("repeat", [1, 9])
+def test_kernels_fill_the_table(rng, monkeypatch, form, repeat):
+    monkeypatch.setattr(kernels, "_run_stop", form(kernels._run_stop))
+    labels = rng.integers(0, 4, (3, 9, 11)).astype(np.int32).repeat(repeat, axis=2)
     values = rng.random(labels.shape)
     counts, moments = np.zeros(4, np.int64), np.zeros((4, 3), np.int64)
     bounds = np.repeat([[99, 0]], 3, axis=1).repeat(4, axis=0)
@@ -74,6 +80,18 @@ def test_kernels_fill_the_table(rng, form):
         chosen = values[labels == k]
         assert sums[k] == pytest.approx(chosen.sum())
         assert (lows[k], highs[k]) == (chosen.min(), chosen.max())
+
+
+@BOTH_FORMS
+def test_kernels_note_and_replace(rng, form):
+    flat = rng.choice(np.array([0, 2, 5], np.int32), 40)
+    present = np.zeros(7, np.uint8)
+    form(kernels.note_labels)(flat, present)
+    np.testing.assert_array_equal(np.flatnonzero(present), np.unique(flat))
+    table = rng.integers(0, 99, 7).astype(np.int32)
+    want = table[flat]
+    form(kernels.replace_labels)(flat, table, flat)
+    np.testing.assert_array_equal(flat, want)
 
 
 @settings(max_examples=30, deadline=None)
@@ -113,6 +131,31 @@ def test_table_is_that_of_scikit_image(data):
     inner = labels[(slice(1, -1),) * labels.ndim]
     for name, touches in zip(found["label"], found["touches_border"], strict=True):
         assert touches == ((inner == name).sum() < (labels == name).sum())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9)),
+    st.integers(1, 3),
+    st.sampled_from([None, 3.0, (50.0, 10.0, 7.0)]),
+)
+def test_labelling_with_a_table_is_labelling_then_the_table(mask, connectivity, spacing):
+    connectivity = min(connectivity, mask.ndim)
+    if isinstance(spacing, tuple):
+        spacing = spacing[-mask.ndim :]
+    labels, table = label_with_table(mask, connectivity=connectivity, spacing=spacing)
+    want = label(mask, connectivity=connectivity)
+    np.testing.assert_array_equal(labels, want)
+    pd.testing.assert_frame_equal(table, region_table(want, spacing=spacing))
+
+
+def test_labelling_with_a_table_writes_into_out(rng):
+    mask = ndimage.gaussian_filter(rng.random((200, 333)), 2) > 0.5
+    out = np.empty(mask.shape, np.int32)
+    labels, table = label_with_table(mask, connectivity=2, out=out)
+    assert labels is out
+    pd.testing.assert_frame_equal(table, region_table(out))
+    assert len(table) > 20
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint64])
@@ -183,6 +226,11 @@ def test_nan_in_the_image_shows_in_its_region_alone():
         (lambda a: region_table(a, image=a[0]), "'image' must have 2 or 3 axes"),
         (lambda a: region_table(a, image=a[:, :1]), "'image' must have the shape of 'labels'"),
         (lambda a: region_table(a - 1), "'labels' must not hold negative labels, got -1"),
+        (lambda a: label_with_table(a, spacing=(1, 2, 3)), "'spacing' must be one positive number"),
+        (
+            lambda a: label_with_table(a, connectivity=3),
+            "'connectivity' must be one of 1, 2, got 3",
+        ),
         (lambda a: region_table(a, spacing=(1, 2, 3)), "'spacing' must be one positive number"),
     ],
 )

@@ -1,8 +1,27 @@
-"""Sums over labelled regions."""
+"""Sums over labelled regions, and other names for them."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from helaseg._kernels._jit import kernel
+
+
+@kernel
+def _run_stop(line, x, label):
+    """The first place at or after `x` that does not hold `label`."""
+    while x + 16 <= line.size:
+        # An unsigned place cannot count from the end of the row: the compiler compares 16 at once.
+        first = np.uint64(x)
+        different = np.int32(0)
+        for k in range(16):
+            different |= line[first + np.uint64(k)] ^ label
+        if different:
+            break
+        x += 16
+    while x < line.size and line[x] == label:
+        x += 1
+    return x
 
 
 @kernel
@@ -24,9 +43,7 @@ def count_labels(flat, counts):
     while i < n:
         label = flat[i]
         start = i
-        i += 1
-        while i < n and flat[i] == label:
-            i += 1
+        i = _run_stop(flat, i + 1, label)
         if 0 <= label < counts.size:
             counts[label] += i - start
         else:
@@ -79,13 +96,12 @@ def add_plane(plane, z, counts, moments, bounds):
     """
     height, width = plane.shape
     for y in range(height):
+        line = plane[y]
         x = 0
         while x < width:
-            label = plane[y, x]
+            label = line[x]
             start = x
-            x += 1
-            while x < width and plane[y, x] == label:
-                x += 1
+            x = _run_stop(line, x + 1, label)
             if label == 0:
                 continue
             n = x - start
@@ -93,13 +109,12 @@ def add_plane(plane, z, counts, moments, bounds):
             moments[label, 0] += z * n
             moments[label, 1] += y * n
             moments[label, 2] += (start + x - 1) * n // 2
-            box = bounds[label]
-            box[0] = min(box[0], z)
-            box[1] = min(box[1], y)
-            box[2] = min(box[2], start)
-            box[3] = max(box[3], z + 1)
-            box[4] = max(box[4], y + 1)
-            box[5] = max(box[5], x)
+            bounds[label, 0] = min(bounds[label, 0], z)
+            bounds[label, 1] = min(bounds[label, 1], y)
+            bounds[label, 2] = min(bounds[label, 2], start)
+            bounds[label, 3] = max(bounds[label, 3], z + 1)
+            bounds[label, 4] = max(bounds[label, 4], y + 1)
+            bounds[label, 5] = max(bounds[label, 5], x)
 
 
 @kernel
@@ -125,3 +140,33 @@ def add_intensity(flat, values, sums, lows, highs):
                 lows[label] = value
             if value > highs[label] or value != value:
                 highs[label] = value
+
+
+@kernel
+def note_labels(flat, present):
+    """Set `present` to 1 at the place of each label that occurs.
+
+    Parameters
+    ----------
+    flat : (N,) int32
+        Labels from 0 to L - 1.
+    present : (L,) uint8, in and out
+    """
+    for i in range(flat.size):
+        present[np.uint32(flat[i])] = 1
+
+
+@kernel
+def replace_labels(flat, table, out):
+    """Write the entry of a table for each label.
+
+    Parameters
+    ----------
+    flat : (N,) int32
+        Labels from 0 to L - 1.
+    table : (L,) int32
+    out : (N,) int32, out
+        May be `flat` itself.
+    """
+    for i in range(flat.size):
+        out[i] = table[np.uint32(flat[i])]

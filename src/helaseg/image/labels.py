@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helaseg._kernels import labeling
-from helaseg._validate import as_labels, as_mask, as_output, check_choice
-from helaseg.errors import ParameterError
+from helaseg._kernels import regions
+from helaseg._threads import in_blocks
+from helaseg._validate import as_labels, as_output
+from helaseg.image.components import as_solid, find_components
 
+_CHUNK = 1 << 19
 _INT32_MAX = np.iinfo(np.int32).max
 
 
@@ -71,26 +73,31 @@ def label(
 
     Notes
     -----
-    1. Find the runs of foreground in each row.
-    2. Unite runs of neighbouring rows that touch (union-find, the earliest run is the root).
+    1. Turn each row into bits, 64 pixels to a word.
+    2. Unite runs of neighbouring rows that touch: a few operations on two words find
+       all places where runs of 64 pixels meet (union-find, the earliest run is the root).
     3. Number the roots in order and paint the runs.
 
-    Beyond `out` it needs 12 bytes per run.
+    Beyond `out` it needs 1/8 byte per voxel and 4 bytes per run of foreground; a
+    mask of other numbers than bools or uint8 is copied as bytes first.
 
     References
     ----------
     L. He, Y. Chao, K. Suzuki (2008), A run-based two-scan labeling algorithm,
     IEEE Trans. Image Processing 17(5), doi:10.1109/TIP.2008.919369.
+    M. Patwary, J. Blair, F. Manne (2010), Experiments on union-find algorithms
+    for the disjoint-set data structure, doi:10.1007/978-3-642-13193-6_35.
     """
-    solid = as_mask("mask", mask)
-    _check_connectivity(connectivity, solid.ndim)
+    solid = as_solid("mask", mask)
     labels = as_output("out", out, solid.shape, np.int32)
-    runs = _runs(solid, connectivity)
-    labeling.paint_runs(runs.offsets, runs.starts, runs.stops, runs.numbers, _as_stack(labels))
-    return (labels, runs.n_components) if return_count else labels
+    components = find_components(solid, connectivity)
+    components.paint(labels)
+    return (labels, components.n) if return_count else labels
 
 
-def largest_component(mask: ArrayLike, *, connectivity: int = 1) -> NDArray[np.bool_]:
+def largest_component(
+    mask: ArrayLike, *, connectivity: int = 1, out: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
     """Keep the component with the most voxels.
 
     Parameters
@@ -99,6 +106,8 @@ def largest_component(mask: ArrayLike, *, connectivity: int = 1) -> NDArray[np.b
         Non-zero voxels are foreground.
     connectivity : int
         As in `label`.
+    out : bool array of the mask's shape, optional
+        C-contiguous array to write into, `mask` itself if you like; it is returned.
 
     Returns
     -------
@@ -108,112 +117,83 @@ def largest_component(mask: ArrayLike, *, connectivity: int = 1) -> NDArray[np.b
     Raises
     ------
     ParameterError
-        Wrong number of axes or connectivity.
+        Wrong number of axes, connectivity or `out`.
+
+    Notes
+    -----
+    Memory as for `label`, with 1 byte per voxel for the result.
     """
-    solid = as_mask("mask", mask)
-    _check_connectivity(connectivity, solid.ndim)
-    runs = _runs(solid, connectivity)
-    kept = np.zeros(solid.shape, dtype=bool)
-    if runs.n_components:
-        sizes = np.zeros(runs.n_components + 1, dtype=np.int64)
-        labeling.measure_runs(runs.starts, runs.stops, runs.numbers, sizes)
-        chosen = (runs.numbers == np.argmax(sizes)).astype(np.int32)
-        labeling.paint_runs(
-            runs.offsets, runs.starts, runs.stops, chosen, _as_stack(kept.view(np.uint8))
-        )
+    solid = as_solid("mask", mask)
+    kept = as_output("out", out, solid.shape, bool)
+    components = find_components(solid, connectivity)
+    chosen = np.zeros(components.n + 1, bool)
+    if components.n:
+        chosen[np.argmax(components.sizes())] = True
+    components.mark(chosen, kept)
     return kept
 
 
-def relabel_sequential(labels: ArrayLike) -> tuple[NDArray[np.int32], NDArray[Any]]:
+def relabel_sequential(
+    labels: ArrayLike, *, out: NDArray[np.int32] | None = None
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Renumber labels as 1, 2, 3, ... and tell what they were.
 
     Parameters
     ----------
     labels : array of non-negative integers, 2-D or 3-D
         0 is background and stays 0.
+    out : int32 array of the same shape, optional
+        C-contiguous array to write into, `labels` itself or memory apart from it.
 
     Returns
     -------
     labels : int32 array of the same shape
-        The same regions; the order of the numbers is kept.
+        The same regions; the order of the numbers is kept. `out` if it was given.
     old_ids : (n + 1,) array of the input's dtype
         ``old_ids[new] == old``; ``old_ids[0] == 0``.
 
     Raises
     ------
     ParameterError
-        Labels that are no integers or negative.
+        Labels that are no integers or negative, or an `out` that does not fit.
+
+    Notes
+    -----
+    Beyond the result it needs 5 bytes per number up to the largest label; where that
+    would be more than the pixels, the labels are sorted (about 25 bytes per pixel).
     """
     array = as_labels("labels", labels)
-    old_ids = _distinct(array)
-    new = np.empty(array.shape, dtype=np.int32)
-    top = int(old_ids[-1])
-    table = None
-    if top <= _table_limit(array.size):
-        table = np.zeros(top + 1, dtype=np.int32)
-        table[old_ids] = np.arange(old_ids.size, dtype=np.int32)
-    # plane by plane, because indexing converts its index to int64
-    for source, target in zip(array, new, strict=True):
-        target[...] = table[source] if table is not None else np.searchsorted(old_ids, source)
-    return new, old_ids
-
-
-class _Runs(NamedTuple):
-    offsets: NDArray[np.int64]
-    starts: NDArray[np.int32]
-    stops: NDArray[np.int32]
-    numbers: NDArray[np.int32]
-    n_components: int
-
-
-def _runs(solid: NDArray[np.bool_], connectivity: int) -> _Runs:
-    stack = _as_stack(solid.view(np.uint8))
-    # a writable and a read-only array would each compile a kernel of their own
-    stack.flags.writeable = False
-    depth, height, _ = stack.shape
-    offsets = np.empty(depth * height + 1, dtype=np.int64)
-    labeling.count_runs(stack, offsets)
-    n_runs = _check_run_count(int(offsets[-1]))
-    starts = np.empty(n_runs, dtype=np.int32)
-    stops = np.empty(n_runs, dtype=np.int32)
-    numbers = np.empty(n_runs, dtype=np.int32)
-    labeling.find_runs(stack, offsets, starts, stops)
-    labeling.join_runs(depth, height, int(connectivity), offsets, starts, stops, numbers)
-    count = labeling.number_runs(numbers)
-    return _Runs(offsets, starts, stops, numbers, int(count))
-
-
-def _as_stack(array: NDArray[Any]) -> NDArray[Any]:
-    return array.reshape((1,) * (3 - array.ndim) + array.shape)
-
-
-def _distinct(array: NDArray[Any]) -> NDArray[Any]:
-    """Sorted distinct values, 0 always among them."""
+    new = as_output("out", out, array.shape, np.int32)
     top = int(array.max()) if array.size else 0
-    if top <= _table_limit(array.size):
-        present = np.zeros(top + 1, dtype=bool)
-        present[0] = True
-        for plane in array:
-            present[plane] = True
-        return np.flatnonzero(present).astype(array.dtype)
-    found = np.unique(array)
-    return found if found[0] == 0 else np.concatenate([np.zeros(1, array.dtype), found])
-
-
-def _table_limit(size: int) -> int:
     # a table by label pays while it stays smaller than the image
-    return max(65_535, size)
+    if top > min(max(65_535, array.size), _INT32_MAX):
+        old_ids = np.unique(array)
+        if old_ids[0] != 0:
+            old_ids = np.concatenate([np.zeros(1, array.dtype), old_ids])
+        for source, target in zip(array, new, strict=True):
+            target[...] = np.searchsorted(old_ids, source)
+        return new, old_ids
+
+    flat, target = array.reshape(-1), new.reshape(-1)
+    present = np.zeros(top + 1, np.uint8)
+    present[0] = 1
+    for start in range(0, flat.size, _CHUNK):
+        regions.note_labels(_as_int32(flat[start : start + _CHUNK]), present)
+    old = np.flatnonzero(present)
+    table = np.zeros(top + 1, np.int32)
+    table[old] = np.arange(old.size)
+
+    def replace(first: int, last: int) -> None:
+        for start in range(first, last, _CHUNK):
+            piece = slice(start, min(start + _CHUNK, last))
+            regions.replace_labels(_as_int32(flat[piece]), table, target[piece])
+
+    in_blocks(replace, flat.size, least=_CHUNK)
+    return new, old.astype(array.dtype)
 
 
-def _check_connectivity(connectivity: int, ndim: int) -> None:
-    check_choice("connectivity", connectivity, range(1, ndim + 1))
-
-
-def _check_run_count(n_runs: int) -> int:
-    if n_runs > _INT32_MAX:
-        msg = (
-            f"'mask' must have at most {_INT32_MAX} runs of foreground, got {n_runs}; "
-            "label it in blocks"
-        )
-        raise ParameterError(msg)
-    return n_runs
+def _as_int32(piece: NDArray[Any]) -> NDArray[np.int32]:
+    plain = np.require(piece, np.int32, ["C", "A"]).view()
+    # A writable and a read-only array would each compile a kernel of their own.
+    plain.flags.writeable = False
+    return plain

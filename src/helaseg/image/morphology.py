@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import morphology as _kernel
+from helaseg._threads import in_blocks, limit_threads
 from helaseg._validate import as_mask, as_output, check_positive, check_range
 from helaseg.errors import ParameterError
-from helaseg.image.labels import label
-from helaseg.image.regions import region_areas
+from helaseg.image.components import as_solid, find_components
 
 _MAX_RADIUS_PX = 65_000
+#: Distances up to the radius and two more must fit into a byte.
+_MAX_BYTE_RADIUS_PX = 254
+#: Pixels below which another thread does not pay.
+_LEAST_PX = 1 << 19
 
 
 def binary_dilation(
@@ -47,7 +52,8 @@ def binary_dilation(
     Outside the image nothing is True. The vertical distance to the next object
     pixel gives the half-width of the disk in each row, and the intervals of a
     row are united by a running maximum: exact, at a cost that grows with the
-    logarithm of the radius only.
+    logarithm of the radius only. Beyond the result it needs 1 byte per pixel of a
+    slice for each slice in work (2 bytes for a radius of 254 or more).
     """
     return _on_slices(mask, radius_px, out, (1,))
 
@@ -126,7 +132,9 @@ def binary_closing(
     return result
 
 
-def fill_holes(mask: ArrayLike, *, max_area_px: int | None = None) -> NDArray[np.bool_]:
+def fill_holes(
+    mask: ArrayLike, *, max_area_px: int | None = None, out: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
     """Fill the holes of a mask.
 
     Parameters
@@ -136,11 +144,13 @@ def fill_holes(mask: ArrayLike, *, max_area_px: int | None = None) -> NDArray[np
         leads outside through another slice is none.
     max_area_px : int, optional
         Largest hole that is filled, in pixels or voxels; all by default.
+    out : bool array, C-contiguous, shape of `mask`, optional
+        Where to write; `mask` itself or memory apart from it.
 
     Returns
     -------
     bool array, shape of `mask`
-        The mask and its holes.
+        The mask and its holes; `out` if it was given.
 
     Raises
     ------
@@ -152,24 +162,30 @@ def fill_holes(mask: ArrayLike, *, max_area_px: int | None = None) -> NDArray[np
     A hole is a component of the background that does not touch the border of the
     image; background pixels connect over their sides (4 in 2-D, 6 in 3-D),
     objects therefore over corners too.
+
+    Runs of background that touch the border belong to the outside from the start
+    of the labelling, and only runs of holes are painted. Beyond the result it
+    needs 1/8 byte per voxel and 4 bytes per run of background.
     """
-    source = as_mask("mask", mask)
+    solid = as_solid("mask", mask)
     if max_area_px is not None:
         check_positive("max_area_px", max_area_px, zero=True)
-    components, n = label(~source, connectivity=1, return_count=True)
-    fill = np.ones(n + 1, bool)
+    filled = _as_output(out, solid)
+    holes = find_components(solid, 1, holes=True)
+    fill = np.ones(holes.n + 1, bool)
     if max_area_px is not None:
-        fill = region_areas(components, n=n) <= max_area_px
-    for axis in range(source.ndim):
-        for side in (slice(None, 1), slice(-1, None)):
-            fill[components[(slice(None),) * axis + (side,)]] = False
-    # Label 0 is the mask itself.
-    fill[0] = True
-    return fill[components]
+        fill = holes.sizes() <= max_area_px
+    fill[0] = False
+    holes.mark(fill, filled, onto=solid)
+    return filled
 
 
 def remove_small(
-    mask: ArrayLike, *, min_area_px: float, connectivity: int = 1
+    mask: ArrayLike,
+    *,
+    min_area_px: float,
+    connectivity: int = 1,
+    out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Remove the small components of a mask.
 
@@ -182,24 +198,32 @@ def remove_small(
     connectivity : int
         1 to the number of axes: how many coordinates may differ between
         neighbours (2-D: 1 = 4, 2 = 8 neighbours; 3-D: 6, 18, 26).
+    out : bool array, C-contiguous, shape of `mask`, optional
+        Where to write; `mask` itself or memory apart from it.
 
     Returns
     -------
     bool array, shape of `mask`
-        The components of at least `min_area_px`.
+        The components of at least `min_area_px`; `out` if it was given.
 
     Raises
     ------
     ParameterError
         If an argument has the wrong shape, dtype or range.
+
+    Notes
+    -----
+    Beyond the result it needs 1/8 byte per voxel and 4 bytes per run of foreground.
     """
-    source = as_mask("mask", mask)
+    solid = as_solid("mask", mask)
     check_positive("min_area_px", min_area_px, zero=True)
-    check_range("connectivity", connectivity, 1, source.ndim)
-    components, n = label(source, connectivity=connectivity, return_count=True)
-    keep = region_areas(components, n=n) >= min_area_px
+    check_range("connectivity", connectivity, 1, solid.ndim)
+    kept = _as_output(out, solid)
+    components = find_components(solid, connectivity)
+    keep = components.sizes() >= min_area_px
     keep[0] = False
-    return keep[components]
+    components.mark(keep, kept)
+    return kept
 
 
 def _on_slices(
@@ -212,36 +236,78 @@ def _on_slices(
     radius = _check_radius(radius_px)
     source = as_mask("mask", mask)
     result = _as_output(out, source)
-    for plane, target in zip(_planes(source), _planes(result), strict=True):
-        _spread(
-            np.require(plane, bool, ["C", "W", "A"]).view(np.uint8),
-            target.view(np.uint8),
-            radius,
-            values,
-        )
+    planes, targets = _planes(source), _planes(result)
+
+    def work(first: int, last: int) -> None:
+        # One slice after the other, the rows of each among as many threads as are left.
+        for z in range(first, last):
+            _spread(planes[z].view(np.uint8), targets[z].view(np.uint8), radius, values)
+
+    _share_slices(work, planes)
     return result
+
+
+def _share_slices(work: Callable[[int, int], None], planes: NDArray[Any]) -> None:
+    """Let threads take slices where there are several, so that a slice is left to one."""
+    depth, height, width = planes.shape
+    if depth < 2:
+        work(0, depth)
+        return
+
+    def alone(first: int, last: int) -> None:
+        with limit_threads(1):
+            work(first, last)
+
+    in_blocks(alone, depth, least=max(1, _LEAST_PX // max(height * width, 1)))
 
 
 def _spread(
     plane: NDArray[np.uint8], target: NDArray[np.uint8], radius: float, values: tuple[int, ...]
 ) -> None:
     # Growing False is shrinking True, with True outside.
-    heights = _disk_heights(radius, min(math.floor(radius), plane.shape[0]))
-    below = np.empty(plane.shape, np.uint16)
-    for value in values:
-        _kernel.spread_disk(plane, np.uint8(value), heights, below, target)
+    height, width = plane.shape
+    heights = _disk_heights(radius, min(math.floor(radius), height))
+    far = heights.dtype.type(heights.size - 1)
+    below = np.empty(plane.shape, heights.dtype)
+    # Rows beyond a block are measured again, up to the radius.
+    least = max(_LEAST_PX // max(width, 1), int(far), 1)
+    for value in map(np.uint8, values):
+        # A writable and a read-only array would each compile a kernel of their own.
+        source = plane.view()
+        source.flags.writeable = False
+
+        def measure(
+            first: int, last: int, source: Any = source, value: Any = value
+        ) -> tuple[int, int, NDArray[Any]]:
+            above = np.empty(width, heights.dtype)
+            _kernel.measure_columns(source, value, far, first, last, below, above)
+            return first, last, above
+
+        # All is measured before any row is written, because the target may be the source.
+        blocks = in_blocks(measure, height, least=least)
+
+        def spread(
+            first: int, last: int, source: Any = source, value: Any = value, blocks: Any = blocks
+        ) -> None:
+            for start, stop, above in blocks[first:last]:
+                _kernel.spread_disk(source, value, heights, below, above, start, stop, target)
+
+        in_blocks(spread, len(blocks), least=1)
         plane = target
 
 
-def _disk_heights(radius: float, tallest: int) -> NDArray[np.uint16]:
-    """Half-width plus 1 of a disk at the vertical distances 0 to `tallest`, then 0."""
+def _disk_heights(radius: float, tallest: int) -> NDArray[Any]:
+    """Half-width plus 1 of a disk at the vertical distances 0 to `tallest`, then 0.
+
+    Bytes where they suffice: twice as many fit into a register.
+    """
     # Squared distances are whole, so the largest one that fits settles all; the
     # square root is compared as a distance would be, free of the rounding of r * r.
     limit = math.floor(radius * radius)
     if math.sqrt(limit + 1) <= radius:
         limit += 1
     heights = [math.isqrt(limit - d * d) + 1 for d in range(tallest + 1)]
-    return np.array([*heights, 0], np.uint16)
+    return np.array([*heights, 0], np.uint8 if radius < _MAX_BYTE_RADIUS_PX else np.uint16)
 
 
 def _check_radius(radius_px: float) -> float:
@@ -253,7 +319,7 @@ def _planes(array: NDArray[Any]) -> NDArray[Any]:
     return array if array.ndim == 3 else array[None]
 
 
-def _as_output(out: NDArray[np.bool_] | None, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _as_output(out: NDArray[np.bool_] | None, mask: NDArray[Any]) -> NDArray[np.bool_]:
     """A new bool array, or `out` if it fits."""
     given = out is not None
     out = as_output("out", out, mask.shape, bool)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import regions as _kernel
-from helaseg._validate import as_array, as_labels, as_spacing, check_shape_match
+from helaseg._validate import as_array, as_labels, as_output, as_spacing, check_shape_match
 from helaseg.errors import ParameterError
+from helaseg.image.components import as_solid, find_components
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def region_sums(
     n_bad = 0
     for start in range(0, flat.size, _CHUNK):
         piece = slice(start, start + _CHUNK)
-        numbers = np.require(values[piece], np.float64, ["C", "W", "A"])
+        numbers = _plain(values[piece], np.float64)
         n_bad += _kernel.sum_labels(_as_int32(flat[piece], n), numbers, sums)
     _refuse_outside(n_bad, n)
     return sums
@@ -141,45 +142,116 @@ def region_table(
     import pandas as pd
 
     array = as_labels("labels", labels)
-    steps = as_spacing("spacing", spacing, array.ndim)
+    steps = None if spacing is None else as_spacing("spacing", spacing, array.ndim)
     values = None if image is None else as_array("image", image)
     if values is not None:
         check_shape_match("image", values.shape, "labels", array.shape)
     names, places = _compact(array)
 
-    first = 3 - array.ndim
     planes = places if array.ndim == 3 else places[None]
     n = names.size
-    counts = np.zeros(n, np.int64)
-    moments = np.zeros((n, 3), np.int64)
-    bounds = np.zeros((n, 6), np.int64)
-    bounds[:, :3] = np.iinfo(np.int64).max
+    counts, moments, bounds = _empty_table(n)
     sums = np.zeros(n)
     lows = np.full(n, np.inf)
     highs = np.full(n, -np.inf)
     for z, plane in enumerate(planes):
-        whole = np.require(plane, np.int32, ["C", "W", "A"])
+        whole = _plain(plane, np.int32)
         _kernel.add_plane(whole, z, counts, moments, bounds)
         if values is not None:
             grey = values[z] if array.ndim == 3 else values
-            flat = np.require(grey, np.float64, ["C", "W", "A"]).reshape(-1)
+            flat = _plain(grey, np.float64).reshape(-1)
             _kernel.add_intensity(whole.reshape(-1), flat, sums, lows, highs)
 
     found = np.flatnonzero(counts)
-    counts, moments, bounds = counts[found], moments[found, first:], bounds[found]
-    starts, stops = bounds[:, first:3], bounds[:, 3 + first :]
-    columns: dict[str, NDArray[Any]] = {"label": names[found], "n_px": counts}
-    if spacing is not None:
-        columns["size"] = counts * float(np.prod(steps))
-    axes = "zyx"[first:]
-    for k, axis in enumerate(axes):
-        columns[f"centroid_{axis}"] = moments[:, k] / counts * steps[k]
-    columns |= {f"start_{axis}": starts[:, k] for k, axis in enumerate(axes)}
-    columns |= {f"stop_{axis}": stops[:, k] for k, axis in enumerate(axes)}
-    columns["touches_border"] = ((starts == 0) | (stops == array.shape)).any(axis=1)
+    counts = counts[found]
+    columns = _columns(names[found], counts, moments[found], bounds[found], array.shape, steps)
     if values is not None:
         columns |= {"mean": sums[found] / counts, "min": lows[found], "max": highs[found]}
     return pd.DataFrame(columns)
+
+
+def label_with_table(
+    mask: ArrayLike,
+    *,
+    connectivity: int = 1,
+    spacing: float | tuple[float, ...] | None = None,
+    out: NDArray[np.int32] | None = None,
+) -> tuple[NDArray[np.int32], pd.DataFrame]:
+    """Number the connected components of a mask and measure them.
+
+    Parameters
+    ----------
+    mask : (H, W) or (D, H, W) array of bools or numbers
+        Non-zero voxels are foreground.
+    connectivity : int
+        Largest number of axes in which two touching voxels differ by one:
+        2-D: 1 = 4 neighbours, 2 = 8; 3-D: 1 = 6, 2 = 18, 3 = 26.
+    spacing : float or one per axis, optional
+        Distance between neighbours along each axis; pixels by default.
+    out : int32 array of the mask's shape, optional
+        C-contiguous array to write the labels into.
+
+    Returns
+    -------
+    labels : int32 array of the mask's shape
+        As from `label`.
+    table : DataFrame
+        One row per component, with the columns of `region_table`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument has the wrong shape, dtype or range.
+
+    Notes
+    -----
+    The same as `label` and `region_table` one after the other, but measured on
+    the runs of the mask before they are painted, which costs next to nothing:
+    the label image is not read again.
+    """
+    import pandas as pd
+
+    solid = as_solid("mask", mask)
+    steps = None if spacing is None else as_spacing("spacing", spacing, solid.ndim)
+    labels = as_output("out", out, solid.shape, np.int32)
+    components = find_components(solid, connectivity)
+    components.paint(labels)
+    counts, moments, bounds = _empty_table(components.n + 1)
+    components.measure(counts, moments, bounds)
+    names = np.arange(1, components.n + 1)
+    columns = _columns(names, counts[1:], moments[1:], bounds[1:], solid.shape, steps)
+    return labels, pd.DataFrame(columns)
+
+
+def _empty_table(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Voxels, sums of coordinates and bounding boxes of `n` regions without a voxel."""
+    bounds = np.zeros((n, 6), np.int64)
+    bounds[:, :3] = np.iinfo(np.int64).max
+    return np.zeros(n, np.int64), np.zeros((n, 3), np.int64), bounds
+
+
+def _columns(
+    names: NDArray[Any],
+    counts: NDArray[np.int64],
+    moments: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    shape: tuple[int, ...],
+    steps: tuple[float, ...] | None,
+) -> dict[str, NDArray[Any]]:
+    """Columns of the table of regions that need no grey values."""
+    first = 3 - len(shape)
+    starts, stops = bounds[:, first:3], bounds[:, 3 + first :]
+    columns: dict[str, NDArray[Any]] = {"label": names, "n_px": counts}
+    if steps is not None:
+        columns["size"] = counts * float(np.prod(steps))
+    axes = "zyx"[first:]
+    for k, axis in enumerate(axes):
+        step = 1.0 if steps is None else steps[k]
+        columns[f"centroid_{axis}"] = moments[:, first + k] / counts * step
+    columns |= {f"start_{axis}": starts[:, k] for k, axis in enumerate(axes)}
+    columns |= {f"stop_{axis}": stops[:, k] for k, axis in enumerate(axes)}
+    columns["touches_border"] = ((starts == 0) | (stops == shape)).any(axis=1)
+    return columns
 
 
 def _compact(array: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -216,7 +288,14 @@ def _as_int32(piece: NDArray[Any], n: int) -> NDArray[np.int32]:
     """A plain int32 piece; what does not fit is sent out of range, not wrapped into it."""
     if piece.dtype.itemsize > 4 or piece.dtype == np.uint32:
         piece = np.where((piece >= 0) & (piece <= n), piece, -1)
-    return np.require(piece, np.int32, ["C", "W", "A"])
+    return _plain(piece, np.int32)
+
+
+def _plain(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """The array as a kernel takes it, read-only: a writable one would compile another."""
+    plain = np.require(array, dtype, ["C", "A"]).view()
+    plain.flags.writeable = False
+    return plain
 
 
 def _refuse_outside(n_bad: int, n: int) -> None:
