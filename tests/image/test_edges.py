@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,12 +12,23 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from skimage import feature
 
-from helaseg._kernels import gradient as kernels
+from helaseg._kernels import gradient, linking
 from helaseg._kernels._jit import python_form
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
-from helaseg.image import canny, gaussian, gradient_magnitude
+from helaseg.image import canny, edges, gaussian, gradient_magnitude
 
-BOTH_FORMS = pytest.mark.parametrize("form", [lambda k: k, python_form], ids=["compiled", "python"])
+
+@pytest.fixture(params=[lambda k: k, python_form], ids=["compiled", "python"])
+def kernels(request, monkeypatch):
+    """The compiled kernels, or all of them as Python."""
+    for module in (gradient, linking):
+        for name, value in vars(module).items():
+            if hasattr(value, "py_func"):
+                monkeypatch.setattr(module, name, request.param(value))
+    # Python tells of carries that leave a word; compiled code does not.
+    with np.errstate(over="ignore"):
+        yield
 
 
 @pytest.fixture
@@ -38,37 +51,158 @@ def linked(marks):
     return strong[components]
 
 
-@BOTH_FORMS
-def test_maxima_are_those_of_scikit_image(smooth, monkeypatch, form):
-    for name in ("_sobel_row", "_suppress_row"):
-        monkeypatch.setattr(kernels, name, form(getattr(kernels, name)))
-    plane = smooth[:31, :27].copy()
-    marks = np.zeros((33, 29), np.uint8)
-    form(kernels.mark_maxima)(plane, np.float32(0.5), np.float32(4), marks)
+def as_words(marks):
+    """Bits of a plane, in words."""
+    height, width = marks.shape
+    words = np.zeros((height, -(-width // 64)), np.uint64)
+    gradient.pack_rows(marks.astype(np.uint8), words.view(np.uint8))
+    return words
+
+
+def as_marks(words, width):
+    return np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, :width]
+
+
+@pytest.mark.parametrize("width", [3, 27, 64, 70])
+def test_maxima_are_those_of_scikit_image(smooth, kernels, width):
+    plane = smooth[:31, :width].copy()
+    weak, strong = np.zeros((2, 31, -(-width // 64)), np.uint64)
+    gradient.mark_maxima(
+        np.pad(plane, ((1, 1), (0, 0)), "edge"),
+        np.float32(0.5),
+        np.float32(4),
+        weak[1:-1].view(np.uint8),
+        strong[1:-1].view(np.uint8),
+    )
     # With equal thresholds nothing is linked: what is left are the maxima.
-    for mark, level in ((1, 0.5), (2, 4)):
+    for words, level in ((weak, 0.5), (strong, 4)):
         want = feature.canny(plane, sigma=0, low_threshold=8 * level, high_threshold=8 * level)
-        np.testing.assert_array_equal(marks[1:-1, 1:-1] >= mark, want)
-    assert not marks[[0, 1, -2, -1]].any()
-    assert not marks[:, [0, 1, -2, -1]].any()
+        np.testing.assert_array_equal(as_marks(words, 64 * words.shape[1])[:, :width], want)
+        assert not as_marks(words, 64 * words.shape[1])[:, width:].any()
 
     out = np.empty_like(plane)
-    form(kernels.sobel_magnitude)(plane, out)
+    gradient.sobel_magnitude(np.pad(plane, ((1, 1), (0, 0)), "edge"), out)
     np.testing.assert_allclose(8 * out, sobel_length(plane), rtol=1e-4, atol=1e-4)
 
 
-@BOTH_FORMS
-def test_linking_is_keeping_components(rng, form):
-    for share in (0.2, 0.5):
-        marks = np.zeros((30, 43), np.uint8)
-        marks[1:-1, 1:-1] = rng.choice(3, (28, 41), p=[1 - share, share - 0.01, 0.01])
-        flat = np.zeros(30 * 43 + -(30 * 43) % 8, np.uint8)
-        flat[: marks.size] = marks.ravel()
-        form(kernels.link_marks)(flat, flat.view(np.uint64), 43, np.empty(flat.size, np.int64))
-        found = flat[: marks.size].reshape(marks.shape)
-        np.testing.assert_array_equal(found == 3, linked(marks))
-        assert not (found == 2).any()
-        np.testing.assert_array_equal(found > 0, marks > 0)
+@pytest.mark.parametrize("width", [1, 8, 63, 64, 65, 130])
+def test_packing_and_unpacking(rng, kernels, width):
+    plane = rng.integers(0, 2, (5, width)).astype(np.uint8)
+    words = as_words(plane)
+    want = np.packbits(plane, axis=1, bitorder="little")
+    np.testing.assert_array_equal(words.view(np.uint8)[:, : want.shape[1]], want)
+    assert not words.view(np.uint8)[:, want.shape[1] :].any()
+    found = np.full_like(plane, 9)
+    gradient.unpack_rows(words.view(np.uint8), found)
+    np.testing.assert_array_equal(found, plane)
+
+
+def random_marks(rng, shape, share):
+    marks = np.zeros(shape, np.uint8)
+    inside = (shape[0] - 2, shape[1] - 2)
+    marks[1:-1, 1:-1] = rng.choice(3, inside, p=[1 - share, share - 0.01, 0.01])
+    return marks
+
+
+def spiral(n):
+    """A wall one pixel wide that winds inwards; only its inner end is strong."""
+    marks = np.zeros((n, n), np.uint8)
+    y, x, dy, dx = 1, 1, 0, 1
+    marks[y, x] = 1
+    for length in [n - 3, *(k for k in range(n - 3, 0, -2) for _ in (0, 1))]:
+        for _ in range(length):
+            y, x = y + dy, x + dx
+            marks[y, x] = 1
+        dy, dx = dx, -dy
+    marks[y, x] = 2
+    return marks
+
+
+def in_blocks_linked(marks, bounds):
+    """What the kernels link, block by block, then at the seams."""
+    weak, strong = as_words(marks > 0), as_words(marks == 2)
+    stride = weak.shape[1]
+    flat = np.append(weak, np.uint64(0)), np.append(strong, np.uint64(0))
+    waiting = np.zeros(weak.size, np.uint8)
+    stack = np.empty(weak.size, np.int64)
+    for start, stop in pairwise(bounds):
+        inside = (start + 1) * stride, max(start + 1, stop - 1) * stride
+        linking.link_words(*flat, stride, *inside, stack, waiting)
+    low, high = stride, weak.size - stride
+    for seam in bounds[1:-1]:
+        first, last = max((seam - 1) * stride, low), min((seam + 1) * stride, high)
+        linking.settle_words(*flat, stride, first, last, low, high, stack, waiting)
+    assert not waiting.any()
+    return as_marks(flat[1][:-1].reshape(strong.shape), marks.shape[1])
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.4, 0.6, 0.99])
+def test_linking_is_keeping_components(rng, kernels, share):
+    for shape in ((3, 3), (30, 43), (20, 64), (24, 150)):
+        marks = random_marks(rng, shape, share)
+        for bounds in ((0, shape[0]), (0, 1, 2, shape[0]), (0, shape[0] // 2, shape[0])):
+            np.testing.assert_array_equal(in_blocks_linked(marks, bounds), linked(marks))
+
+
+@pytest.mark.parametrize("flip", [np.asarray, np.flipud, np.fliplr, np.transpose])
+def test_long_ways_are_followed(kernels, flip):
+    marks = flip(spiral(75))
+    for bounds in ((0, 75), (0, 10, 20, 60, 75)):
+        np.testing.assert_array_equal(in_blocks_linked(marks, bounds), marks > 0)
+
+
+def test_large_random_marks_are_linked(rng):
+    for share in (0.3, 0.41, 0.5):
+        marks = random_marks(rng, (700, 515), share)
+        for bounds in ((0, 700), tuple(range(0, 701, 50))):
+            np.testing.assert_array_equal(in_blocks_linked(marks, bounds), linked(marks))
+
+
+@pytest.mark.parametrize("mode", ["absolute", "auto"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_threads_and_windows_change_nothing(rng, monkeypatch, mode, masked):
+    image = rng.integers(0, 256, (143, 131)).astype(np.uint8)
+    mask = rng.random(image.shape) < 0.95 if masked else None
+    levels = {"low": 2, "high": 20} if mode == "absolute" else {}
+    want = canny(image, sigma_px=1, mode=mode, mask=mask, **levels)
+    magnitude = gradient_magnitude(image, sigma_px=1)
+    assert want.any()
+    for pixels, window, n in ((100, 1, 3), (100, 131 * 7, 2), (131 * 40, 131 * 11, 3)):
+        monkeypatch.setattr(edges, "PIXELS_PER_BLOCK", pixels)
+        monkeypatch.setattr(edges, "_WINDOW_PIXELS", window)
+        for threads in (1, n):
+            with limit_threads(threads):
+                found = canny(image, sigma_px=1, mode=mode, mask=mask, **levels)
+                np.testing.assert_array_equal(found, want)
+                found = gradient_magnitude(image, sigma_px=1)
+                np.testing.assert_array_equal(found, magnitude)
+
+
+def test_the_gradient_is_that_of_the_blurred_image(rng):
+    image = rng.integers(0, 256, (40, 57)).astype(np.uint8)
+    blurred = gaussian(image, sigma_px=(2, 1))
+    np.testing.assert_array_equal(
+        gradient_magnitude(image, sigma_px=(2, 1)), gradient_magnitude(blurred)
+    )
+    want = canny(blurred, sigma_px=0, low=1, high=3)
+    np.testing.assert_array_equal(canny(image, sigma_px=(2, 1), low=1, high=3), want)
+
+
+def test_out_is_filled_and_returned(rng):
+    image = rng.integers(0, 256, (40, 57)).astype(np.uint8)
+    image.setflags(write=False)
+    out = np.full(image.shape, np.nan, np.float32)
+    assert gradient_magnitude(image, sigma_px=1, out=out) is out
+    np.testing.assert_array_equal(out, gradient_magnitude(image, sigma_px=1))
+    found = np.ones(image.shape, bool)
+    assert canny(image, sigma_px=1, mode="auto", out=found) is found
+    np.testing.assert_array_equal(found, canny(image, sigma_px=1, mode="auto"))
+    assert canny(image[:2], sigma_px=1, mode="auto", out=found[:2]) is not None
+    assert not found[:2].any()
+    with pytest.raises(ParameterError, match="'out' must be a writable C-contiguous bool array"):
+        canny(image, sigma_px=1, mode="auto", out=out)
+    with pytest.raises(ParameterError, match="'out' must not share memory with 'image'"):
+        gradient_magnitude(out, out=out)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.5, 2), (1, 10), (3, 3), (0, 0), (99, 99)])

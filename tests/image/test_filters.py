@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from helaseg._kernels import gradient as kernels
+from helaseg._kernels import blur as kernels
 from helaseg._kernels._jit import python_form
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
-from helaseg.image import gaussian
+from helaseg.image import filters, gaussian
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, max_side=9)
 
@@ -22,24 +23,58 @@ def close(found, want, scale=255.0):
     np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("form", [lambda k: k, python_form], ids=["compiled", "python"])
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_kernels_blur_like_scipy(rng, monkeypatch, form, dtype):
-    monkeypatch.setattr(kernels, "_add_scaled_pair", form(kernels._add_scaled_pair))
-    volume = rng.integers(0, 256, (5, 7, 4)).astype(dtype)
-    half = np.array([0.5, 0.2, 0.05], np.float32)
-    full = np.r_[half[:0:-1], half]
-    places = [np.r_[1, 0, np.arange(n), n - 1, n - 2] for n in volume.shape]
-    columns = places[2][1:-1]
-    blurred = np.empty(volume.shape, np.float32)
-    for plane, target in zip(volume, blurred, strict=True):
-        form(kernels.blur_plane)(plane, places[1], columns, half, half[:2], target)
-    want = ndimage.correlate1d(volume.astype(float), full, axis=1)
-    want = ndimage.correlate1d(want, full[1:-1], axis=2)
-    close(blurred, want)
+@pytest.fixture(params=[lambda k: k, python_form], ids=["compiled", "python"])
+def form(request, monkeypatch):
+    """The compiled kernels, or all of them as Python."""
+    for name, value in vars(kernels).items():
+        if hasattr(value, "py_func"):
+            monkeypatch.setattr(kernels, name, request.param(value))
+    return kernels
 
-    form(kernels.blur_depth)(blurred, places[0], half)
-    close(blurred, ndimage.correlate1d(want, full, axis=0))
+
+def half_filter(radius):
+    return (0.9 ** np.arange(radius + 1) / (1 + radius)).astype(np.float32)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 3, 4, 6, 7, 9])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_rows_are_blurred_like_scipy(rng, form, dtype, radius):
+    plane = rng.integers(0, 256, (9, 7)).astype(dtype)
+    half = half_filter(radius)
+    short = half_filter(max(radius - 1, 0))
+    rows = np.arange(-half.size + 1, 9 + half.size - 1).clip(0, 8)
+    columns = np.arange(-short.size + 1, 7 + short.size - 1).clip(0, 6)
+    want = ndimage.correlate1d(plane.astype(float), np.r_[half[:0:-1], half], 0, mode="nearest")
+    want = ndimage.correlate1d(want, np.r_[short[:0:-1], short], 1, mode="nearest")
+    blurred = np.empty(plane.shape, np.float32)
+    form.blur_rows(plane, rows, columns, half, short, blurred)
+    close(blurred, want)
+    # No bit depends on where a block of rows begins.
+    for start, stop in ((0, 0), (1, 2), (2, 9), (3, 7)):
+        part = np.empty((stop - start, 7), np.float32)
+        form.blur_rows(plane, rows[start : stop + 2 * radius], columns, half, short, part)
+        np.testing.assert_array_equal(part, blurred[start:stop])
+
+
+def test_depth_is_blurred_like_scipy(rng, form):
+    volume = rng.random((5, 7, 4), np.float32)
+    half = half_filter(2)
+    want = volume.astype(float)
+    want[:, 2:6] = ndimage.correlate1d(want[:, 2:6], np.r_[half[:0:-1], half], 0)
+    form.blur_depth(volume, np.array([1, 0, 0, 1, 2, 3, 4, 4, 3]), half, 2, 6)
+    close(volume, want, scale=1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int16, bool])
+def test_threads_change_nothing(rng, monkeypatch, dtype):
+    monkeypatch.setattr(filters, "PIXELS_PER_BLOCK", 100)
+    image = rng.integers(0, 256, (5, 67, 41)).astype(dtype)
+    image.setflags(write=False)
+    found = []
+    for n in (1, 3):
+        with limit_threads(n):
+            found.append(gaussian(image, sigma_px=(1, 2, 1.4)))
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 @settings(max_examples=30, deadline=None)

@@ -15,8 +15,9 @@ from skimage.filters import threshold_multiotsu, threshold_otsu
 
 from helaseg._kernels import histogram as kernels
 from helaseg._kernels._jit import python_form
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
-from helaseg.image import histogram, multi_otsu, otsu_threshold
+from helaseg.image import histogram, multi_otsu, otsu_threshold, thresholds
 
 BYTES = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9))
 
@@ -39,22 +40,53 @@ def two_hills(rng, shape=(61, 47)):
 
 
 @pytest.mark.parametrize("form", [lambda k: k, python_form], ids=["compiled", "python"])
-@pytest.mark.parametrize("n", [0, 1, 3, 4, 1001])
-def test_kernels_count_like_bincount(rng, form, n):
+@pytest.mark.parametrize("n", [0, 8, 16, 1600])
+def test_kernels_count_like_bincount(rng, monkeypatch, form, n):
+    for name in ("_count_pairs", "_part_pairs"):
+        monkeypatch.setattr(kernels, name, form(getattr(kernels, name)))
     flat = rng.integers(0, 256, n).astype(np.uint8)
     mask = rng.integers(0, 2, n).astype(np.uint8)
+    mask[n // 2 :] = 0
     counts = np.zeros(256, np.int64)
-    form(kernels.count_bytes)(flat, counts)
+    form(kernels.count_bytes)(flat.view(np.uint64), counts)
     np.testing.assert_array_equal(counts, np.bincount(flat, minlength=256))
 
     counts[:] = 0
-    form(kernels.count_masked_bytes)(flat, mask, counts)
-    np.testing.assert_array_equal(counts, np.bincount(flat[mask == 1], minlength=256))
+    form(kernels.count_masked_bytes)(flat.view(np.uint64), mask.view(np.uint64), counts)
+    np.testing.assert_array_equal(counts, np.bincount(flat * mask, minlength=256))
 
     words = rng.integers(0, 65536, n).astype(np.uint16)
     counts = np.zeros(65536, np.int64)
     form(kernels.count_words)(words, counts)
     np.testing.assert_array_equal(counts, np.bincount(words, minlength=65536))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "?"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 5), (2, 4, 8), (37, 53)])
+def test_threads_and_pieces_change_nothing(rng, monkeypatch, dtype, shape):
+    monkeypatch.setattr(thresholds, "_CHUNK", 16)
+    monkeypatch.setattr(thresholds, "_MOST_WORDS", 3)
+    image = rng.integers(0, 256, shape).astype(np.uint8).astype(dtype)
+    mask = rng.random(shape) < 0.7
+    mask.flat[-1] = True
+    for chosen in (None, mask):
+        values, want = np.unique(image if chosen is None else image[chosen], return_counts=True)
+        for n in (1, 3):
+            with limit_threads(n):
+                counts, centres = histogram(image, mask=chosen)
+            np.testing.assert_array_equal(centres[counts > 0], values.astype(int))
+            np.testing.assert_array_equal(counts[counts > 0], want)
+
+
+def test_memory_may_begin_anywhere_and_be_read_only(rng):
+    memory = rng.integers(0, 256, 901).astype(np.uint8)
+    want = np.bincount(memory[1:], minlength=256)
+    memory.setflags(write=False)
+    counts, _ = histogram(memory[1:].reshape(30, 30))
+    np.testing.assert_array_equal(counts, want)
+    pairs = memory[1:].view(np.uint16).reshape(15, 30)
+    counts, _ = histogram(pairs)
+    np.testing.assert_array_equal(counts, np.bincount(pairs.ravel(), minlength=65536))
 
 
 @pytest.mark.parametrize("form", [lambda k: k, python_form], ids=["compiled", "python"])

@@ -1,98 +1,10 @@
-"""Gaussian blur, Sobel gradient and the two halves of Canny's edge detector."""
+"""Sobel gradient, and the pixels where it is largest across an edge."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from helaseg._kernels._jit import kernel
-
-
-@kernel
-def _add_scaled_pair(row, first, second, weight):
-    for x in range(row.size):
-        row[x] += weight * (np.float32(first[x]) + np.float32(second[x]))
-
-
-@kernel
-def blur_plane(plane, rows, columns, row_weights, column_weights, out):
-    """Blur one plane with a symmetric separable filter.
-
-    Parameters
-    ----------
-    plane : uint8 or float32 array, shape (Y, X)
-    rows : int64 array, shape (Y + 2 * RY,)
-        Row that stands for each row of the plane extended by RY on both sides.
-    columns : int64 array, shape (X + 2 * RX,)
-        The same for the columns.
-    row_weights : float32 array, shape (RY + 1,)
-        Weights along y, the central one first.
-    column_weights : float32 array, shape (RX + 1,)
-        Weights along x, the central one first.
-    out : float32 array, shape (Y, X)
-        Not the memory of `plane`.
-
-    Notes
-    -----
-    Both passes meet in one row: it is summed along y, extended, and summed along
-    x into `out`, so that no intermediate plane is written.
-    """
-    height, width = plane.shape
-    ry = row_weights.size - 1
-    rx = column_weights.size - 1
-    row = np.empty(width, np.float32)
-    extended = np.empty(width + 2 * rx, np.float32)
-    for y in range(height):
-        centre = plane[rows[y + ry]]
-        for x in range(width):
-            row[x] = row_weights[0] * np.float32(centre[x])
-        for k in range(1, ry + 1):
-            _add_scaled_pair(row, plane[rows[y + ry - k]], plane[rows[y + ry + k]], row_weights[k])
-        extended[rx : rx + width] = row
-        for x in range(rx):
-            extended[x] = row[columns[x]]
-            extended[rx + width + x] = row[columns[rx + width + x]]
-        target = out[y]
-        for x in range(width):
-            target[x] = column_weights[0] * row[x]
-        for k in range(1, rx + 1):
-            _add_scaled_pair(
-                target,
-                extended[rx - k : rx - k + width],
-                extended[rx + k : rx + k + width],
-                column_weights[k],
-            )
-
-
-@kernel
-def blur_depth(volume, planes, weights):
-    """Blur a volume along z, in place.
-
-    Parameters
-    ----------
-    volume : float32 array, shape (Z, Y, X)
-    planes : int64 array, shape (Z + 2 * R,)
-        Plane that stands for each plane of the volume extended by R on both sides.
-    weights : float32 array, shape (R + 1,)
-        The central weight first.
-
-    Notes
-    -----
-    One row of all planes at a time is copied and summed back.
-    """
-    depth, height, width = volume.shape
-    r = weights.size - 1
-    slab = np.empty((depth, width), np.float32)
-    for y in range(height):
-        for z in range(depth):
-            slab[z] = volume[z, y]
-        for z in range(depth):
-            target = volume[z, y]
-            for x in range(width):
-                target[x] = weights[0] * slab[z, x]
-            for k in range(1, r + 1):
-                _add_scaled_pair(
-                    target, slab[planes[z + r - k]], slab[planes[z + r + k]], weights[k]
-                )
 
 
 @kernel
@@ -115,44 +27,36 @@ def _sobel_row(up, mid, down, smooth, slope, gy, gx, magnitude):
 
 
 @kernel
-def sobel_magnitude(plane, out):
+def sobel_magnitude(window, out):
     """Length of the Sobel gradient in grey levels per pixel.
 
     Parameters
     ----------
-    plane : float32 array, shape (Y, X)
-    out : float32 array, shape (Y, X)
-        Not the memory of `plane`.
+    window : float32 array, shape (N + 2, X)
+        The rows, the one before and the one after them.
+    out : float32 array, shape (N, X)
+        Not the memory of `window`.
 
     Notes
     -----
-    The plane is extended by repeating its outermost pixels. The Sobel sums are
+    Rows are extended by repeating their outermost pixels. The Sobel sums are
     eight times the derivative of a ramp, hence the division.
     """
-    height, width = plane.shape
+    n, width = out.shape
     smooth = np.empty(width + 2, np.float32)
     slope = np.empty(width + 2, np.float32)
     gy = np.empty(width, np.float32)
     gx = np.empty(width, np.float32)
-    for y in range(height):
+    for y in range(n):
         target = out[y]
-        _sobel_row(
-            plane[max(y - 1, 0)],
-            plane[y],
-            plane[min(y + 1, height - 1)],
-            smooth,
-            slope,
-            gy,
-            gx,
-            target,
-        )
+        _sobel_row(window[y], window[y + 1], window[y + 2], smooth, slope, gy, gx, target)
         for x in range(width):
             target[x] *= np.float32(0.125)
 
 
 @kernel
 def _suppress_row(gy, gx, up, mid, down, low, high, marks):
-    """1 for weak and 2 for strong maxima across the edge; `marks[x + 1]` belongs to pixel x."""
+    """1 for weak and 3 for strong maxima across the edge, 0 elsewhere."""
     for x in range(1, mid.size - 1):
         m = mid[x]
         # All neighbours are loaded before any choice, so that the loop has no branches.
@@ -177,30 +81,43 @@ def _suppress_row(gy, gx, up, mid, down, low, high, marks):
             & (short * diagonal_2 + rest * straight_2 <= long * m)
             & (m > 0)
         )
-        marks[x + 1] = np.uint8(peak) * (np.uint8(m >= low) + np.uint8(m >= high))
+        marks[x] = np.uint8(peak) * (np.uint8(m >= low) + np.uint8(2) * np.uint8(m >= high))
 
 
 @kernel
-def mark_maxima(plane, low, high, marks):
+def _pack(words, bit, packed):
+    """One bit per byte: bit `bit` of byte x becomes bit x. Eight bytes make a word."""
+    for i in range(words.size):
+        w = (words[i] >> bit) & np.uint64(0x0101010101010101)
+        # Pairs, quadruples and octets of bits move together.
+        w = (w | (w >> np.uint64(7))) & np.uint64(0x0003000300030003)
+        w = (w | (w >> np.uint64(14))) & np.uint64(0x0000000F0000000F)
+        packed[i] = np.uint8((w | (w >> np.uint64(28))) & np.uint64(0xFF))
+
+
+@kernel
+def mark_maxima(window, low, high, weak, strong):
     """Mark the pixels where the gradient is largest across the edge.
 
     Parameters
     ----------
-    plane : float32 array, shape (Y, X), at least 3 x 3
+    window : float32 array, shape (N + 4, X), at least 3 wide
+        The rows, the two before and the two after them.
     low, high : float32
         Thresholds in grey levels per pixel, ``low <= high``.
-    marks : uint8 array, shape (Y + 2, X + 2), zeros
-        Becomes 1 where the gradient is a maximum of at least `low`, 2 of at
-        least `high`; pixel (y, x) is marked at (y + 1, x + 1).
+    weak, strong : uint8 array, shape (N, 8 W), ``64 W >= X``
+        One bit per pixel: 1 where the gradient is a maximum of at least `low`
+        or at least `high`.
 
     Notes
     -----
     The gradient is compared with its two neighbours in the direction of the
     gradient, each interpolated linearly between two of the eight neighbours; a
-    tie is a maximum. The outermost pixels are never marked. Only three rows of
-    gradients are held at a time.
+    tie is a maximum. The outermost pixels of a row are never marked. Only three
+    rows of gradients are held at a time.
     """
-    height, width = plane.shape
+    n = weak.shape[0]
+    width = window.shape[1]
     low8 = np.float32(8) * low
     high8 = np.float32(8) * high
     smooth = np.empty(width + 2, np.float32)
@@ -208,71 +125,78 @@ def mark_maxima(plane, low, high, marks):
     gy = np.empty((3, width), np.float32)
     gx = np.empty((3, width), np.float32)
     magnitude = np.empty((3, width), np.float32)
-    for y in range(height):
+    marks = np.zeros(8 * weak.shape[1], np.uint8)
+    words = marks.view(np.uint64)
+    for y in range(n + 2):
         now = y % 3
         _sobel_row(
-            plane[max(y - 1, 0)],
-            plane[y],
-            plane[min(y + 1, height - 1)],
+            window[y],
+            window[y + 1],
+            window[y + 2],
             smooth,
             slope,
             gy[now],
             gx[now],
             magnitude[now],
         )
-        if y >= 2:
-            before = (y - 1) % 3
-            _suppress_row(
-                gy[before],
-                gx[before],
-                magnitude[(y - 2) % 3],
-                magnitude[before],
-                magnitude[now],
-                low8,
-                high8,
-                marks[y],
-            )
+        if y < 2:
+            continue
+        before = (y - 1) % 3
+        _suppress_row(
+            gy[before],
+            gx[before],
+            magnitude[(y - 2) % 3],
+            magnitude[before],
+            magnitude[now],
+            low8,
+            high8,
+            marks,
+        )
+        _pack(words, np.uint64(0), weak[y - 2])
+        _pack(words, np.uint64(1), strong[y - 2])
 
 
 @kernel
-def link_marks(marks, words, stride, stack):
-    """Turn every 2, and every 1 that is 8-connected to a 2, into a 3.
+def pack_rows(plane, packed):
+    """Bytes to bits, row by row.
 
     Parameters
     ----------
-    marks : uint8 array, shape (N,)
-        Marks 0, 1 and 2 row by row, the outermost row and column of each side 0;
-        filled up with zeros to a multiple of 8.
-    words : uint64 array, shape (N / 8,)
-        The same memory.
-    stride : int
-        Length of a row.
-    stack : int64 array, shape (N,)
-        Scratch.
-
-    Notes
-    -----
-    Eight pixels at a time are skipped where none is 2. A pixel goes on the stack
-    once, because it becomes 3 on the way.
+    plane : uint8 array, shape (Y, X)
+        0 and 1.
+    packed : uint8 array, shape (Y, 8 W), ``64 W >= X``
+        Bit ``x % 8`` of byte ``x // 8`` is pixel x; 0 beyond the last pixel.
     """
-    ones = np.uint64(0x0101010101010101)
-    twos = np.uint64(0x0202020202020202)
-    for w in range(words.size):
-        word = words[w]
-        if word & twos & ~((word & ones) << np.uint64(1)) == 0:
-            continue
-        for start in range(8 * w, 8 * w + 8):
-            if marks[start] != 2:
-                continue
-            marks[start] = 3
-            stack[0] = start
-            n = 1
-            while n > 0:
-                n -= 1
-                at = stack[n]
-                for row in (at - stride, at, at + stride):
-                    for near in (row - 1, row, row + 1):
-                        if marks[near] == 1 or marks[near] == 2:
-                            marks[near] = 3
-                            stack[n] = near
-                            n += 1
+    height, width = plane.shape
+    row = np.zeros(8 * packed.shape[1], np.uint8)
+    words = row.view(np.uint64)
+    for y in range(height):
+        row[:width] = plane[y]
+        _pack(words, np.uint64(0), packed[y])
+
+
+@kernel
+def _unpack(packed, words):
+    for i in range(packed.size):
+        # The steps of `_pack` backwards: octets, quadruples and pairs part.
+        w = np.uint64(packed[i])
+        w = w | (w << np.uint64(28))
+        w = (w | (w << np.uint64(14))) & np.uint64(0x0003000300030003)
+        words[i] = (w | (w << np.uint64(7))) & np.uint64(0x0101010101010101)
+
+
+@kernel
+def unpack_rows(packed, plane):
+    """Bits to bytes, row by row: the opposite of `pack_rows`.
+
+    Parameters
+    ----------
+    packed : uint8 array, shape (Y, 8 W)
+    plane : uint8 array, shape (Y, X), ``X <= 64 W``
+    """
+    height, width = plane.shape
+    row = np.empty(8 * packed.shape[1], np.uint8)
+    words = row.view(np.uint64)
+    for y in range(height):
+        _unpack(packed[y], words)
+        plane[y] = row[:width]

@@ -8,9 +8,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helaseg._kernels import gradient as _kernel
+from helaseg._kernels import blur as _kernel
+from helaseg._threads import in_blocks
 from helaseg._validate import as_array, as_output, check_choice, check_positive
 from helaseg.errors import ParameterError
+
+#: Pixels below which another thread does not pay.
+PIXELS_PER_BLOCK = 1 << 18
 
 
 def gaussian(
@@ -54,30 +58,95 @@ def gaussian(
     The weights are samples of the Gaussian, normalised to sum 1, as in
     `scipy.ndimage.gaussian_filter` with the same `mode` and ``radius``. Slices
     are blurred in y and x first, then the volume in z, in place in `out`.
+    Besides `out` a few rows are held; images of other dtypes than bool, uint8
+    and float32 are converted slice by slice.
     """
     array = as_array("image", image, finite=True)
     ndim = array.ndim
     sigmas = _per_axis("sigma_px", sigma_px, ndim)
     if radius_px is None:
-        radii = [math.ceil(3 * s) for s in sigmas]
+        radii = [_default_radius(s) for s in sigmas]
     else:
         radii = [int(r) for r in _per_axis("radius_px", radius_px, ndim, whole=True)]
     check_choice("mode", mode, ("reflect", "nearest"))
-    result = _as_output(out, array)
+    result = output_apart("out", out, array, np.float32)
     if array.size == 0:
         return result
     weights = [_weights(s, r) for s, r in zip(sigmas, radii, strict=True)]
-    places = [
-        _extended_index(n, w.size - 1, mode) for n, w in zip(array.shape, weights, strict=True)
-    ]
-    dtype = np.uint8 if array.dtype in (np.uint8, np.bool_) else np.float32
     volume, target = (array, result) if ndim == 3 else (array[None], result[None])
     for plane, blurred in zip(volume, target, strict=True):
-        source = np.require(plane, dtype, ["C", "W", "A"])
-        _kernel.blur_plane(source, places[-2], places[-1], weights[-2], weights[-1], blurred)
+        BlurredRows(plane, weights[-2], weights[-1], mode).read_all(blurred)
     if ndim == 3 and weights[0].size > 1:
-        _kernel.blur_depth(result, places[0], weights[0])
+        depth, height, width = result.shape
+        planes = _extended_index(depth, weights[0].size - 1, mode)
+        in_blocks(
+            lambda start, stop: _kernel.blur_depth(result, planes, weights[0], start, stop),
+            height,
+            least=-(-PIXELS_PER_BLOCK // (depth * width)),
+        )
     return result
+
+
+class BlurredRows:
+    """The rows of a blurred plane, made when they are read.
+
+    Parameters
+    ----------
+    plane : array of bools, integers or finite floats, shape (Y, X)
+    row_weights, column_weights : float32 array
+        One half of the filter along y and along x, the central weight first.
+    mode : {"reflect", "nearest"}
+    """
+
+    def __init__(
+        self,
+        plane: NDArray[Any],
+        row_weights: NDArray[np.float32],
+        column_weights: NDArray[np.float32],
+        mode: str,
+    ) -> None:
+        if plane.dtype == np.bool_:
+            plane = plane.view(np.uint8)
+        dtype = np.uint8 if plane.dtype == np.uint8 else np.float32
+        # A view that nobody writes to: memory maps and arrays share one compilation.
+        self._source = np.require(plane, dtype, ["C", "A"]).view()
+        self._source.flags.writeable = False
+        self._row_weights, self._column_weights = row_weights, column_weights
+        height, width = plane.shape
+        self._rows = _extended_index(height, row_weights.size - 1, mode)
+        self._columns = _extended_index(width, column_weights.size - 1, mode)
+        self.shape: tuple[int, int] = (height, width)
+
+    def read(self, start: int, stop: int, out: NDArray[np.float32]) -> None:
+        """Write rows ``start <= y < stop`` to `out`, shape (stop - start, X)."""
+        _kernel.blur_rows(
+            self._source,
+            self._rows[start : stop + 2 * (self._row_weights.size - 1)],
+            self._columns,
+            self._row_weights,
+            self._column_weights,
+            out,
+        )
+
+    def read_all(self, out: NDArray[np.float32]) -> None:
+        """Write all rows to `out`, shared among threads."""
+
+        def work(start: int, stop: int) -> None:
+            self.read(start, stop, out[start:stop])
+
+        height, width = self.shape
+        in_blocks(work, height, least=-(-PIXELS_PER_BLOCK // width), multiple=4)
+
+    @classmethod
+    def of(cls, plane: NDArray[Any], sigma_px: float | tuple[float, float]) -> BlurredRows:
+        """A plane as `gaussian` blurs it by default; checks `sigma_px`."""
+        sigmas = _per_axis("sigma_px", sigma_px, 2)
+        rows, columns = (_weights(s, _default_radius(s)) for s in sigmas)
+        return cls(plane, rows, columns, "reflect")
+
+
+def _default_radius(sigma_px: float) -> int:
+    return math.ceil(3 * sigma_px)
 
 
 def _per_axis(name: str, value: Any, ndim: int, *, whole: bool = False) -> tuple[float, ...]:
@@ -107,15 +176,16 @@ def _extended_index(n: int, radius: int, mode: str) -> NDArray[np.int64]:
     places = np.arange(-radius, n + radius)
     if mode == "nearest":
         return places.clip(0, n - 1)
-    places %= 2 * n
+    places %= max(2 * n, 1)
     return np.minimum(places, 2 * n - 1 - places)
 
 
-def _as_output(out: NDArray[np.float32] | None, image: NDArray[Any]) -> NDArray[np.float32]:
-    """A new float32 array, or `out` if it fits."""
-    given = out is not None
-    out = as_output("out", out, image.shape, np.float32)
-    if given and np.may_share_memory(out, image):
-        msg = "'out' must not share memory with 'image', pass another array"
+def output_apart(
+    name: str, out: NDArray[Any] | None, image: NDArray[Any], dtype: Any
+) -> NDArray[Any]:
+    """A new array, or `out` if it fits and is not the memory of `image`."""
+    result = as_output(name, out, image.shape, dtype)
+    if out is not None and np.may_share_memory(out, image):
+        msg = f"'{name}' must not share memory with 'image', pass another array"
         raise ParameterError(msg)
-    return out
+    return result

@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import histogram as _kernel
+from helaseg._threads import in_blocks
 from helaseg._validate import as_array, as_mask, check_shape_match
 from helaseg.errors import ParameterError
 
+#: Values that are converted at a time, and pixels below which another thread does not pay.
 _CHUNK = 1 << 20
+#: Words of eight pixels whose pairs a counter of 32 bits can count.
+_MOST_WORDS = (1 << 30) - 1
 
 
 def histogram(
@@ -47,6 +51,8 @@ def histogram(
     Notes
     -----
     NaN and infinities are not counted. An image of one single value has one bin.
+    Of 8-bit images nothing is copied; with a mask, other images are by the
+    pixels chosen.
     """
     array = as_array("image", image)
     if bins < 1:
@@ -183,23 +189,59 @@ def _count_levels(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One bin per grey level of an 8 or 16 bit dtype."""
     first = int(np.iinfo(array.dtype).min)
-    bits = 8 * array.dtype.itemsize
-    unsigned = np.dtype(f"u{array.dtype.itemsize}")
-    flat = (
-        np.require(array, array.dtype.newbyteorder("="), ["C", "W", "A"]).reshape(-1).view(unsigned)
-    )
-    if first:
-        # Flipping the sign bit shifts the smallest value to 0 and keeps the order.
-        flat = flat ^ unsigned.type(1 << (bits - 1))
-    counts = np.zeros(1 << bits, np.int64)
-    if bits == 16:
-        _kernel.count_words(flat if mask is None else flat[mask.reshape(-1)], counts)
-    elif mask is None:
-        _kernel.count_bytes(flat, counts)
+    native = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
+    flat = native.reshape(-1).view(f"u{array.dtype.itemsize}")
+    chosen = None if mask is None else mask.reshape(-1)
+    if array.dtype.itemsize == 1:
+        counts = _count_bytes(flat, None if chosen is None else chosen.view(np.uint8))
     else:
-        chosen = np.require(mask, bool, ["C", "W", "A"]).reshape(-1).view(np.uint8)
-        _kernel.count_masked_bytes(flat, chosen, counts)
+        counts = _count_words(flat if chosen is None else flat[chosen])
+    # Read without their sign, the negative levels come last.
+    counts = np.roll(counts, first)
     return counts, np.arange(first, first + counts.size, dtype=np.int64)
+
+
+def _count_bytes(flat: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDArray[np.int64]:
+    n_words = flat.size // 8
+    words = _read_only(flat[: 8 * n_words].view(np.uint64))
+    rest = flat[8 * n_words :]
+    if mask is not None:
+        masks = _read_only(mask[: 8 * n_words].view(np.uint64))
+        rest = rest[mask[8 * n_words :] == 1]
+
+    def work(start: int, stop: int) -> NDArray[np.int64]:
+        counts = np.zeros(256, np.int64)
+        for at in range(start, stop, _MOST_WORDS):
+            part = slice(at, min(at + _MOST_WORDS, stop))
+            if mask is None:
+                _kernel.count_bytes(words[part], counts)
+            else:
+                _kernel.count_masked_bytes(words[part], masks[part], counts)
+        return counts
+
+    counts = np.bincount(rest, minlength=256)
+    counts += sum(in_blocks(work, n_words, least=_CHUNK // 8))
+    if mask is not None:
+        counts[0] -= 8 * n_words - np.count_nonzero(mask[: 8 * n_words])
+    return counts
+
+
+def _count_words(flat: NDArray[np.uint16]) -> NDArray[np.int64]:
+    words = _read_only(flat)
+
+    def work(start: int, stop: int) -> NDArray[np.int64]:
+        counts = np.zeros(1 << 16, np.int64)
+        _kernel.count_words(words[start:stop], counts)
+        return counts
+
+    return sum(in_blocks(work, words.size, least=_CHUNK), np.zeros(1 << 16, np.int64))
+
+
+def _read_only(flat: NDArray[Any]) -> NDArray[Any]:
+    """An aligned view that nobody writes to: all arrays share one compilation of a kernel."""
+    view = np.require(flat, requirements=["C", "A"]).view()
+    view.flags.writeable = False
+    return view
 
 
 def _count_values(values: NDArray[Any], bins: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
