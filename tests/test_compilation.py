@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
+import json
 import os
-import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import helaseg._kernels
+import helaseg
 from helaseg.cli.app import main
 from helaseg.execution import NOTICE
 
@@ -31,12 +31,64 @@ def fresh_process(code: str, cache: Any) -> str:
     return done.stdout + done.stderr
 
 
-def compiled_kernels() -> Iterator[tuple[str, Any]]:
-    for module in pkgutil.iter_modules(helaseg._kernels.__path__):
-        loaded = importlib.import_module(f"helaseg._kernels.{module.name}")
-        for name, value in vars(loaded).items():
-            if hasattr(value, "signatures") and not name.startswith("_"):
-                yield f"{module.name}.{name}", value
+def called_kernels() -> set[tuple[str, str]]:
+    """File and name of every kernel that the package calls from outside its kernel files."""
+    package = Path(helaseg.__file__).parent
+    found = set()
+    for file in package.rglob("*.py"):
+        if file.parent.name == "_kernels":
+            continue
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        modules = {
+            alias.asname or alias.name: alias.name
+            for node in nodes
+            if isinstance(node, ast.ImportFrom) and node.module == "helaseg._kernels"
+            for alias in node.names
+        }
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                module = modules.get(node.value.id)
+                if module is not None and not node.attr.isupper():
+                    found.add((module, node.attr))
+    return found
+
+
+#: Kernels that compile for two kinds of arrays on purpose; all others for one.
+TWICE = {
+    ("blur", "blur_rows"),  # bytes as they are recorded, floats
+    ("morphology", "measure_columns"),  # distances of one byte, of two from radius 254 on
+    ("morphology", "spread_disk"),
+    ("peaks", "list_candidates"),  # values that float32 holds exactly, float64
+    ("peaks", "join_tiles"),
+    ("peaks", "mark_unexceeded"),
+}
+
+
+def test_warming_reaches_every_kernel_and_compiles_none_twice_for_nothing(tmp_path):
+    code = """
+import importlib, json, sys
+from helaseg.pipelines.warm import warm_kernels
+warm_kernels()
+called = json.load(open(sys.argv[1]))
+print(json.dumps([
+    len(getattr(importlib.import_module(f"helaseg._kernels.{m}"), k).signatures)
+    for m, k in called
+]))
+"""
+    called = sorted(called_kernels())
+    assert len(called) > 40
+    (tmp_path / "called.json").write_text(json.dumps(called))
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "called.json")],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    counts = dict(zip(called, json.loads(done.stdout), strict=True))
+    assert [kernel for kernel, n in counts.items() if n == 0] == []
+    assert {kernel for kernel, n in counts.items() if n > 1} == TWICE
+    assert max(counts.values()) == 2
 
 
 def test_a_compilation_is_told_once_and_counted(tmp_path):

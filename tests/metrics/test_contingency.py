@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from helaseg._threads import limit_threads
 from helaseg.core.grid import Grid
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import ParameterError
 from helaseg.metrics import ConfusionCounts, contingency_table
+from helaseg.metrics import contingency as module
 
 
 def _rows(table) -> list[tuple[int, int, int]]:
@@ -28,7 +30,9 @@ def _by_numpy(a, b) -> list[tuple[int, int, int]]:
 @given(
     data=st.data(),
     shape=hnp.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=6),
-    dtypes=st.tuples(*[st.sampled_from([np.uint8, np.int16, np.uint32, np.int64, bool])] * 2),
+    dtypes=st.tuples(
+        *[st.sampled_from([np.uint8, np.int16, np.int32, np.uint32, np.int64, bool])] * 2
+    ),
     strided=st.booleans(),
 )
 def test_equals_numpy(data, shape, dtypes, strided) -> None:
@@ -48,6 +52,26 @@ def test_more_pairs_than_the_first_table_holds(rng) -> None:
     table = contingency_table(a, b)
     assert _rows(table) == _by_numpy(a, b)
     assert table.n_voxels == a.size
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("shape", [(9, 20, 30), (80, 67), (1, 5000)])
+def test_threads_and_pieces_change_nothing(layout, shape, rng, monkeypatch) -> None:
+    a, b = rng.integers(0, 200, (2, *shape)).astype(np.uint32)
+    a, b = np.asarray(a, order=layout), np.asarray(b, order=layout)
+    ignore = rng.random(shape) < 0.3
+    with limit_threads(1):
+        want = contingency_table(a, b, ignore=ignore)
+    assert _rows(want) == _by_numpy(a[~ignore], b[~ignore])
+    monkeypatch.setattr(module, "_PIECE", 100)
+    with limit_threads(3):
+        assert _rows(contingency_table(a, b, ignore=ignore)) == _rows(want)
+
+
+def test_labels_that_need_no_conversion_take_no_memory(rng) -> None:
+    for dtype in (np.uint32, np.int32):
+        labels = rng.integers(0, 9, (4, 5)).astype(dtype)
+        assert np.shares_memory(module._as_uint32("a", labels), labels)
 
 
 def test_volumes_are_read_slice_by_slice(rng) -> None:

@@ -34,25 +34,34 @@ def test_count_overlap_of_full_masks_does_not_overflow_a_byte(form) -> None:
 
 
 @FORMS
-@settings(max_examples=20, deadline=None)
-@given(data=st.data(), n=st.integers(0, 60))
-def test_count_pairs(form, data, n) -> None:
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), n=st.integers(0, 300), repeat=st.sampled_from([1, 1, 7, 100]))
+def test_count_pairs(form, data, n, repeat) -> None:
     labels = st.sampled_from([0, 1, 2, 300, 2**32 - 1])
-    a, b = (data.draw(hnp.arrays(np.uint32, n, elements=labels)) for _ in range(2))
-    keys, counts = np.zeros(64, np.uint64), np.zeros(64, np.int64)
-    done, used = form(counting.count_pairs)(a, b, 0, keys, counts, 0)
+    a, b = (
+        data.draw(hnp.arrays(np.uint32, n // repeat, elements=labels)).repeat(repeat)
+        for _ in range(2)
+    )
+    # one of the two moves on alone
+    b = np.roll(b, data.draw(st.integers(0, 3)))
+    table = np.zeros((64, 2), np.uint64)
+    done, used = form(counting.count_pairs)(a, b, 0, table, 0)
     want, sizes = np.unique(a.astype(np.uint64) << np.uint64(32) | b, return_counts=True)
-    got = sorted(zip(keys[counts > 0].tolist(), counts[counts > 0].tolist(), strict=True))
-    assert (done, used) == (n, len(want))
-    assert got == list(zip(want.tolist(), sizes.tolist(), strict=True))
+    got = sorted(table[table[:, 1] > 0].tolist())
+    assert (done, used) == (a.size, len(want))
+    assert got == [list(row) for row in zip(want.tolist(), sizes.tolist(), strict=True)]
 
 
 @FORMS
-def test_count_pairs_stops_when_the_table_fills_and_goes_on_from_there(form) -> None:
-    a = np.arange(10, dtype=np.uint32)
-    keys, counts = np.zeros(8, np.uint64), np.zeros(8, np.int64)
-    done, used = form(counting.count_pairs)(a, a, 0, keys, counts, 0)
-    assert (done, used) == (6, 6)
-    keys, counts = np.zeros(8, np.uint64), np.zeros(8, np.int64)
-    done, used = form(counting.count_pairs)(a, a, done, keys, counts, 0)
-    assert (done, used) == (10, 4)
+@pytest.mark.parametrize("repeat", [1, 3, 200])
+def test_count_pairs_stops_when_the_table_fills_and_goes_on_from_there(form, repeat) -> None:
+    a = np.arange(10, dtype=np.uint32).repeat(repeat)
+    table = np.zeros((8, 2), np.uint64)
+    done, used = form(counting.count_pairs)(a, a, 0, table, 0)
+    assert (done, used) == (6 * repeat, 6)
+    table = np.zeros((8, 2), np.uint64)
+    done, used = form(counting.count_pairs)(a, a, done, table, 0)
+    assert (done, used) == (10 * repeat, 4)
+    assert table[:, 1].sum() == 4 * repeat
+    # a full table that knows the pairs to come goes on
+    assert form(counting.count_pairs)(a[-2 * repeat :], a[-2 * repeat :], 0, table, 6)[1] == 6

@@ -13,7 +13,9 @@ from scipy.spatial.distance import directed_hausdorff
 from skimage.metrics import hausdorff_distance as skimage_hausdorff
 
 import helaseg.metrics as m
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError, UndefinedScoreWarning
+from helaseg.metrics import meter
 
 
 def _surface(mask):
@@ -125,6 +127,19 @@ def test_distances_scale_with_the_spacing(factor, rng) -> None:
     once = _all_scores(truth, prediction, spacing=spacing)
     scaled = _all_scores(truth, prediction, spacing=factor * spacing)
     np.testing.assert_allclose(scaled, np.multiply(once, factor))
+
+
+@pytest.mark.parametrize("ignoring", [False, True])
+def test_threads_change_nothing(ignoring, rng, monkeypatch) -> None:
+    for name in ("_LEAST_VOXELS", "_LEAST_POINTS", "_LIST_LENGTH"):
+        monkeypatch.setattr(meter, name, 50)
+    truth, prediction = _blobs(rng, (10, 30, 20)), _blobs(rng, (10, 30, 20))
+    ignore = rng.random(truth.shape) < 0.2 if ignoring else None
+    with limit_threads(1):
+        once = _all_scores(truth, prediction, spacing=(50, 10, 7), ignore=ignore)
+    with limit_threads(3):
+        again = _all_scores(truth, prediction, spacing=(50, 10, 7), ignore=ignore)
+    assert once == again
 
 
 def test_transposing_changes_nothing(rng) -> None:

@@ -31,10 +31,14 @@ def pool_all(mask: Mask, factors: tuple[int, int, int]) -> Mask:
     """Join blocks of voxels; a block is True when all of it is, so thin gaps survive."""
     pads = [(0, -n % f) for n, f in zip(mask.shape, factors, strict=True)]
     padded = np.pad(mask, pads, mode="edge") if any(p[1] for p in pads) else mask
-    fz, fy, fx = factors
-    z, y, x = (n // f for n, f in zip(padded.shape, factors, strict=True))
-    blocks = padded.reshape(z, fz, y, fy, x, fx)
-    return np.logical_and.reduce(blocks, axis=(1, 3, 5))
+    # one axis after the other, whole rows at a time
+    for axis, factor in enumerate(factors):
+        ahead = (slice(None),) * axis
+        joined = padded[(*ahead, slice(0, None, factor))].copy()
+        for k in range(1, factor):
+            joined &= padded[(*ahead, slice(k, None, factor))]
+        padded = joined
+    return padded
 
 
 def find_basins(

@@ -386,12 +386,13 @@ def _persistent_peaks(
     distance: NDArray[np.float32], config: DetectConfig
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Height and raveled index of the peaks that stand out."""
-    import cv2
-
-    from helaseg.image import label, watershed
+    from helaseg.image import label, peak_local_maxima, watershed
 
     within = distance > config.min_radius_nm / 2
-    top = (distance == cv2.dilate(distance, np.ones((3, 3), np.uint8))) & within
+    # the same single-precision number for the mask and for the peaks
+    tops = peak_local_maxima(distance, threshold=float(np.float32(config.min_radius_nm / 2)))
+    top = np.zeros(distance.shape, np.bool_)
+    top[tops[:, 0], tops[:, 1]] = True
     markers, n = label(top, connectivity=2, return_count=True)
     if n == 0:
         return np.zeros(0, np.float32), np.zeros(0, np.int64)

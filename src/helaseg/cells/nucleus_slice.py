@@ -218,15 +218,21 @@ def measure_shade(
 
 def nucleus_like(evidence: SliceEvidence, config: NucleusConfig) -> Mask:
     """Superpixels that could be the nucleus of any cell: large, compact, in cytoplasm."""
+    from scipy.ndimage import find_objects
+
     from helaseg.image.distance import distance_transform
     from helaseg.image.morphology import fill_holes
 
     pieces = evidence.superpixels(evidence.n_levels // 2)
     found = np.zeros(pieces.shape, bool)
+    boxes = find_objects(pieces)
+    margin = round(300 / evidence.pixel_nm) + 2
     for k in _plausible(pieces, evidence, config):
-        box = _window(pieces == k, margin_px=round(300 / evidence.pixel_nm) + 2)
-        if box is None:
-            continue
+        rows, cols = boxes[k - 1]
+        box = (
+            slice(max(rows.start - margin, 0), rows.stop + margin),
+            slice(max(cols.start - margin, 0), cols.stop + margin),
+        )
         core = fill_holes(pieces[box] == k)
         # Strips of even cytoplasm are long and thin, nuclei are not.
         depth = float(distance_transform(core).max())
@@ -275,10 +281,10 @@ def _large(area: NDArray[np.integer], evidence: SliceEvidence, config: NucleusCo
 
 def _plausible(pieces: Pieces, evidence: SliceEvidence, config: NucleusConfig) -> NDArray[np.intp]:
     """Superpixels of the size of a nucleus that hold hardly any resin."""
-    from helaseg.image.regions import region_areas
+    from helaseg.image.regions import region_areas, region_sums
 
     area = region_areas(pieces)
-    resin = np.bincount(pieces[evidence.resin], minlength=len(area))
+    resin = region_sums(pieces, image=evidence.resin, n=len(area) - 1)
     fits = (area * evidence.pixel_nm**2 >= config.min_area_um2 * 1e6) & (resin <= MAX_RESIN * area)
     fits[0] = False
     return np.flatnonzero(fits)
@@ -366,10 +372,10 @@ def _grow(
     from helaseg.image.watershed import watershed
 
     large = _large(region_areas(pieces), evidence, config)
-    markers = (2 * large.astype(np.int32))[pieces]
+    markers = np.take(2 * large.astype(np.int32), pieces, mode="clip")
     if outside is not None:
-        markers[outside] = 2
-    markers[core] = 1
+        np.copyto(markers, 2, where=outside)
+    np.copyto(markers, 1, where=core)
     grown = binary_opening(
         watershed(evidence.ridge, markers) == 1, radius_px=config.smooth_nm / evidence.pixel_nm
     )

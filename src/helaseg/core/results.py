@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import platform
 from collections.abc import Mapping
@@ -137,6 +138,12 @@ class SegmentationResult:
 
 def installed_versions() -> dict[str, str]:
     """Versions of Python, helaseg and the libraries it computes with."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    # looking through the installed packages takes as long as a kernel
     import helaseg
 
     versions = {"python": platform.python_version(), "helaseg": helaseg.__version__}

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         fill_holes,
         remove_small,
     )
-    from helaseg.image.regions import region_areas, region_sums, region_table
+    from helaseg.image.peaks import peak_local_maxima
+    from helaseg.image.regions import label_with_table, region_areas, region_sums, region_table
     from helaseg.image.thresholds import histogram, multi_otsu, otsu_threshold
     from helaseg.image.watershed import watershed as watershed
 
@@ -43,9 +44,11 @@ _PUBLIC = {
     "gradient_magnitude": "edges",
     "histogram": "thresholds",
     "label": "labels",
+    "label_with_table": "regions",
     "largest_component": "labels",
     "multi_otsu": "thresholds",
     "otsu_threshold": "thresholds",
+    "peak_local_maxima": "peaks",
     "region_areas": "regions",
     "region_sums": "regions",
     "region_table": "regions",
@@ -67,9 +70,11 @@ __all__ = [
     "gradient_magnitude",
     "histogram",
     "label",
+    "label_with_table",
     "largest_component",
     "multi_otsu",
     "otsu_threshold",
+    "peak_local_maxima",
     "region_areas",
     "region_sums",
     "region_table",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import counting
+from helaseg._threads import in_blocks
 from helaseg._validate import as_array, as_labels, as_mask, check_shape_match
 from helaseg.core.volume import LabelVolume, Sliceable
 from helaseg.errors import ParameterError
@@ -18,7 +19,8 @@ from helaseg.metrics.overlap import ConfusionCounts
 if TYPE_CHECKING:
     import pandas as pd
 
-_CHUNK = 1 << 20
+#: Voxels that are checked and brought to uint32 at once, and fewest voxels per thread.
+_PIECE = 1 << 20
 _SMALLEST_TABLE = 1 << 10
 
 
@@ -109,77 +111,125 @@ def contingency_table(
 
     Notes
     -----
-    Runs of one pair are found first and added to a hash table, so the memory
-    grows with the pairs that occur, not with the size of the labels.
+    1. Find runs of one pair, many voxels at once, and add each run to a hash
+       table; threads have tables of their own.
+    2. Join and sort the tables.
+
+    The memory grows with the pairs that occur, some 40 bytes for each and
+    thread, not with the size of the labels; labels of other types than uint32
+    and int32 are converted about a million voxels at a time.
     """
     first, second = _as_stack("a", a), _as_stack("b", b)
     check_shape_match("b", second.shape, "a", first.shape)
     ignored = None if ignore is None else _as_stack("ignore", ignore)
     if ignored is not None:
         check_shape_match("ignore", ignored.shape, "a", first.shape)
-    counter = _PairCounter()
-    for z in range(first.shape[0]) if len(first.shape) == 3 else [...]:
-        counter.add(
-            _as_small_labels("a", first[z]),
-            _as_small_labels("b", second[z]),
-            None if ignored is None else as_mask("ignore", ignored[z]),
+    counters = _Counters()
+    at_hand = all(isinstance(s, np.ndarray) for s in (first, second, ignored) if s is not None)
+    # of an array everything, else one slice after the other
+    for z in [...] if at_hand else range(first.shape[0]):
+        counters.add(
+            np.asarray(first[z]),
+            np.asarray(second[z]),
+            None if ignored is None else np.asarray(ignored[z]),
         )
-    return counter.table()
+    return counters.table()
 
 
 def _as_stack(name: str, value: Any) -> Sliceable:
     return value.data if isinstance(value, LabelVolume) else as_array(name, value)
 
 
-def _as_small_labels(name: str, plane: Any) -> NDArray[Any]:
-    labels = as_labels(name, plane)
+def _as_uint32(name: str, piece: Any) -> NDArray[np.uint32]:
+    """Labels in a row, in the one type and layout that the kernel is compiled for."""
+    labels = as_labels(name, piece, ndim=(1, 2))
     if labels.size and labels.dtype.itemsize > 4 and int(labels.max()) > 0xFFFFFFFF:
         msg = (
             f"'{name}' must hold labels below 2**32, got {int(labels.max())}; "
             "number them anew with helaseg.image.relabel_sequential"
         )
         raise ParameterError(msg)
-    return labels
+    array = np.ascontiguousarray(labels).reshape(-1)
+    array = (
+        array.view(np.uint32) if array.dtype == np.int32 else array.astype(np.uint32, copy=False)
+    ).view()
+    array.flags.writeable = False
+    return array
+
+
+class _Counters:
+    """Tables of pairs, one for each thread that counts at the same time."""
+
+    def __init__(self) -> None:
+        self._idle: list[_PairCounter] = []
+
+    def add(self, a: NDArray[Any], b: NDArray[Any], ignored: NDArray[Any] | None) -> None:
+        """Count an image or a volume, several pieces of it side by side."""
+        arrays = (a, b) if ignored is None else (a, b, ignored)
+        if all(array.flags.c_contiguous for array in arrays):
+            a, b = a.reshape(-1), b.reshape(-1)
+            ignored = None if ignored is None else ignored.reshape(-1)
+        elif a.ndim == 3:
+            for z in range(a.shape[0]):
+                self.add(a[z], b[z], None if ignored is None else ignored[z])
+            return
+        at_once = max(1, _PIECE // max(1, a[:1].size))
+
+        def count(start: int, stop: int) -> None:
+            # taking from and adding to the end of a list are safe between threads
+            counter = self._take()
+            for at in range(start, stop, at_once):
+                piece = slice(at, min(at + at_once, stop))
+                first, second = _as_uint32("a", a[piece]), _as_uint32("b", b[piece])
+                if ignored is not None:
+                    keep = ~as_mask("ignore", ignored[piece], ndim=(1, 2)).reshape(-1)
+                    first, second = _as_uint32("a", first[keep]), _as_uint32("b", second[keep])
+                counter.add(first, second)
+            self._idle.append(counter)
+
+        in_blocks(count, a.shape[0], least=at_once)
+
+    def _take(self) -> _PairCounter:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return _PairCounter()
+
+    def table(self) -> ContingencyTable:
+        """All pairs counted so far."""
+        parts = [part for counter in self._idle for part in counter.parts()]
+        return _merge_pairs(
+            np.concatenate([np.zeros(0, np.uint64), *(keys for keys, _ in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(counts for _, counts in parts)]),
+        )
 
 
 class _PairCounter:
     """A hash table of pairs; a full one is put aside and a larger one begun."""
 
     def __init__(self) -> None:
-        self._full: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
+        self._full: list[NDArray[np.uint64]] = []
         self._begin(_SMALLEST_TABLE)
 
     def _begin(self, size: int) -> None:
-        self._keys = np.zeros(size, np.uint64)
-        self._counts = np.zeros(size, np.int64)
+        self._table = np.zeros((size, 2), np.uint64)
         self._n_used = 0
 
-    def add(self, a: NDArray[Any], b: NDArray[Any], ignored: NDArray[np.bool_] | None) -> None:
-        if ignored is not None:
-            a, b = a[~ignored], b[~ignored]
-        a, b = a.reshape(-1), b.reshape(-1)
-        for start in range(0, a.size, _CHUNK):
-            first = _as_uint32(a[start : start + _CHUNK])
-            second = _as_uint32(b[start : start + _CHUNK])
-            done = 0
-            while done < first.size:
-                done, self._n_used = counting.count_pairs(
-                    first, second, done, self._keys, self._counts, self._n_used
-                )
-                if done < first.size:
-                    self._full.append((self._keys, self._counts))
-                    self._begin(4 * self._keys.size)
+    def add(self, first: NDArray[np.uint32], second: NDArray[np.uint32]) -> None:
+        done = 0
+        while done < first.size:
+            done, self._n_used = counting.count_pairs(
+                first, second, done, self._table, self._n_used
+            )
+            if done < first.size:
+                self._full.append(self._table)
+                self._begin(4 * len(self._table))
 
-    def table(self) -> ContingencyTable:
-        parts = [*self._full, (self._keys, self._counts)]
-        keys = np.concatenate([k[c > 0] for k, c in parts])
-        return _merge_pairs(keys, np.concatenate([c[c > 0] for _, c in parts]))
-
-
-def _as_uint32(flat: NDArray[Any]) -> NDArray[np.uint32]:
-    array = np.ascontiguousarray(flat, dtype=np.uint32).view()
-    array.flags.writeable = False
-    return array
+    def parts(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
+        """Pairs and their voxels, table by table."""
+        for table in (*self._full, self._table):
+            used = table[table[:, 1] > 0]
+            yield used[:, 0], used[:, 1].astype(np.int64)
 
 
 def _merge_pairs(keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> ContingencyTable:

@@ -10,11 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._kernels import surface as kernels
+from helaseg._threads import in_blocks
 from helaseg.metrics.overlap import describe_empty
 
 Mask = NDArray[np.bool_]
 Points = NDArray[np.int32]
 Distances = NDArray[np.float64]
+
+#: Voxels and surface voxels below which a second thread does not pay.
+_LEAST_VOXELS = 1 << 20
+_LEAST_POINTS = 1 << 14
+#: Surface voxels that are listed at once, before they are copied to their place.
+_LIST_LENGTH = 1 << 16
 
 VOXEL_METRIC = "average_hausdorff_distance_voxel"
 
@@ -89,9 +96,7 @@ class DistanceMeter:
     def add(self, truth: Mask, prediction: Mask, ignored: Mask | None) -> None:
         """Take in the next slice, C-contiguous arrays of shape (Y, X)."""
         for side, mask in enumerate((truth, prediction)):
-            self._open[side].add(_as_state(mask, ignored, unknown=2))
-            if self._closed is not None:
-                self._closed[side].add(_as_state(mask, ignored, unknown=0))
+            self._add_side(side, mask, ignored)
 
     def finish(self) -> None:
         """Close the surfaces and measure from each surface to the other."""
@@ -111,7 +116,7 @@ class DistanceMeter:
         for side, only in enumerate((truth & ~prediction, prediction & ~truth)):
             if ignored is not None:
                 only &= ~ignored
-            sources = _as_points(only, z)
+            sources = _along_curve(_as_points(only, z), self._spacing)
             self._sums[side] += float(self._trees[1 - side].distances(sources).sum())
 
     @property
@@ -131,8 +136,14 @@ class DistanceMeter:
 
     def measure(self, slices: Sequence[tuple[Mask, Mask, Mask | None]]) -> None:
         """All steps at once, for slices that are at hand."""
-        for masks in slices:
-            self.add(*masks)
+
+        def add(start: int, stop: int) -> None:
+            for side in range(start, stop):
+                for truth, prediction, ignored in slices:
+                    self._add_side(side, prediction if side else truth, ignored)
+
+        n_voxels = sum(masks[0].size for masks in slices)
+        in_blocks(add, 2, least=1 if n_voxels >= _LEAST_VOXELS else 2)
         self.finish()
         if self._voxel:
             for z, masks in enumerate(slices):
@@ -168,11 +179,23 @@ class DistanceMeter:
             return percentile_distance(*self._distances, percentile), None
         return _FORMULAS[metric](*self._distances), None
 
+    def _add_side(self, side: int, mask: Mask, ignored: Mask | None) -> None:
+        self._open[side].add(_as_state(mask, ignored, unknown=2))
+        if self._closed is not None:
+            self._closed[side].add(_as_state(mask, ignored, unknown=0))
+
     def _grow(self, sides: tuple[_Surface, _Surface]) -> tuple[_Tree, _Tree] | None:
-        truth, prediction = (side.finish() for side in sides)
-        if not len(truth) or not len(prediction):
+        points = [side.finish() for side in sides]
+        if not all(len(p) for p in points):
             return None
-        return _Tree(truth, self._spacing), _Tree(prediction, self._spacing)
+
+        def grow(start: int, stop: int) -> list[_Tree]:
+            return [_Tree(p, self._spacing) for p in points[start:stop]]
+
+        n_points = sum(len(p) for p in points)
+        grown = in_blocks(grow, 2, least=1 if n_points >= _LEAST_POINTS else 2)
+        truth, prediction = (tree for trees in grown for tree in trees)
+        return truth, prediction
 
 
 class _Surface:
@@ -205,42 +228,66 @@ class _Surface:
     def _mark(self, *, below: NDArray[np.uint8] | None) -> None:
         here = self._here
         assert here is not None
-        # Beyond the first and the last slice lies background, unless there is but one slice.
-        beyond = here if self._is_plane else _frozen(np.zeros_like(here))
-        marked = np.empty(here.shape, np.bool_)
-        self.n_inside += kernels.mark_surface(
-            beyond if self._above is None else self._above,
-            here,
-            beyond if below is None else below,
-            marked,
-        )
-        points = _as_points(marked, self._z)
-        self.n_surface += len(points)
-        self._points.append(points)
+        above = self._beyond(here) if self._above is None else self._above
+        below = self._beyond(here) if below is None else below
+        height, width = here.shape
+        listed = np.empty((max(width, min(here.size, _LIST_LENGTH)), 3), np.int32)
+        row = 0
+        while row < height:
+            row, n_points, n_inside = kernels.list_surface(above, here, below, self._z, row, listed)
+            self._points.append(listed[:n_points].copy())
+            self.n_surface += n_points
+            self.n_inside += n_inside
         self._z += 1
+
+    def _beyond(self, here: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Background before the first and after the last slice, unless there is but one slice."""
+        return here if self._is_plane else _frozen(np.zeros_like(here))
 
 
 class _Tree:
-    """Points in Morton order with a tree of boxes over them."""
+    """Points in Morton order, and boxes over them in levels of `FAN` children each."""
 
     def __init__(self, points: Points, spacing: Distances) -> None:
-        extent = float((points.max(axis=0) * spacing).max())
-        # the coordinates of the curve have 21 bits
-        unit = max(float(spacing.min()), extent / (2**21 - 1))
-        keys = np.empty(len(points), np.uint64)
-        kernels.order_keys(points, spacing / unit, keys)
-        self.points = np.ascontiguousarray(points[np.argsort(keys)])
-        n_leaves = 1
-        while n_leaves * kernels.LEAF < len(points):
-            n_leaves *= 2
-        self._boxes = np.empty((2 * n_leaves, 6), np.int32)
-        kernels.build_boxes(self.points, self._boxes)
+        self.points = _along_curve(points, spacing)
+        n = -(-len(points) // kernels.FAN)
+        self._leaves = np.empty((n, 3, kernels.FAN), np.int32)
+        starts = [0]
+        while n > 1 or len(starts) == 1:
+            n = -(-n // kernels.FAN)
+            starts.append(starts[-1] + n)
+        self._starts = np.array(starts, np.int64)
+        self._boxes = np.empty((starts[-1], 6, kernels.FAN), np.int32)
+        kernels.build_tree(self.points, self._starts, self._leaves, self._boxes)
         self._spacing = spacing
 
     def distances(self, sources: Points) -> Distances:
         out = np.empty(len(sources), np.float64)
-        kernels.nearest_distances(sources, self.points, self._boxes, self._spacing, out)
+
+        def search(start: int, stop: int) -> None:
+            kernels.nearest_distances(
+                sources[start:stop],
+                self._leaves,
+                self._starts,
+                self._boxes,
+                self._spacing,
+                out[start:stop],
+            )
+
+        in_blocks(search, len(sources), least=_LEAST_POINTS)
         return out
+
+
+def _along_curve(points: Points, spacing: Distances) -> Points:
+    """Points in Morton order: neighbours in the list are neighbours in space."""
+    if not len(points):
+        return points
+    extent = float((points.max(axis=0) * spacing).max())
+    # the coordinates of the curve have 21 bits
+    unit = max(float(spacing.min()), extent / (2**21 - 1))
+    keys = np.empty(len(points), np.uint64)
+    kernels.order_keys(points, spacing / unit, keys)
+    return np.ascontiguousarray(points[np.argsort(keys)])
 
 
 def _as_state(mask: Mask, ignored: Mask | None, *, unknown: int) -> NDArray[np.uint8]:

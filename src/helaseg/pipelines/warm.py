@@ -17,7 +17,7 @@ from helaseg.execution import Compilation, Progress, watch_compilation
 
 
 def warm_kernels(*, progress: Progress | None = None) -> Compilation:
-    """Call everything that compiles once, on tiny inputs, so that the cache holds it.
+    """Call everything that compiles once, on small inputs, so that the cache holds it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def warm_kernels(*, progress: Progress | None = None) -> Compilation:
         ("metrics", _metrics),
         ("a whole job", _job),
     )
-    with watch_compilation() as made, limit_threads(1), warnings.catch_warnings():
+    with watch_compilation() as made, limit_threads(2), warnings.catch_warnings():
         warnings.simplefilter("ignore", HelasegWarning)  # two tiny cells trip flags
         for done, (name, work) in enumerate(steps, 1):
             work()
@@ -55,11 +55,12 @@ def warm_kernels(*, progress: Progress | None = None) -> Compilation:
     return made
 
 
-def _grey() -> np.ndarray:
-    """A bright disk on a ramp, (64, 64) uint8."""
-    y, x = np.mgrid[:64, :64]
-    disk = (y - 30) ** 2 + (x - 34) ** 2 < 300
-    return (x + 120 * disk).astype(np.uint8)
+def _grey(side: int = 1200) -> np.ndarray:
+    """A bright disk on a noisy ramp, uint8; by default large enough for threads to share."""
+    y, x = np.mgrid[:side, :side] / side
+    disk = (y - 0.45) ** 2 + (x - 0.55) ** 2 < 0.1
+    noise = np.random.default_rng(0).integers(0, 20, (side, side))
+    return (100 * x + 120 * disk + noise).astype(np.uint8)
 
 
 def _filters() -> None:
@@ -73,41 +74,50 @@ def _filters() -> None:
         blurred = image.gaussian(picture, sigma_px=2.0)
         image.gradient_magnitude(blurred)
         image.canny(picture, sigma_px=2.0, low=2.0, high=5.0)
+    image.canny(grey, sigma_px=2.0, low=2.0, high=5.0, mask=grey > 20)
     image.multi_otsu(grey)
-    image.gaussian(np.stack([grey] * 3), sigma_px=1.0)
+    image.gaussian(np.stack([grey[:64, :64]] * 3), sigma_px=1.0)
 
 
 def _distances() -> None:
     from helaseg import image
 
-    mask = _grey() > 100
-    markers = np.zeros(mask.shape, np.int32)
-    markers[30, 25], markers[30, 45] = 1, 2
-    for stack in (mask, np.stack([mask] * 3)):
-        distance = image.distance_transform(stack)
-        image.distance_transform(stack, spacing=(50.0, 10.0, 10.0)[-stack.ndim :])
-        seeds = np.broadcast_to(markers, stack.shape)
-        for priority in (distance, stack.astype(np.uint8)):
-            for lines in (False, True):
-                image.watershed(-1.0 * priority, seeds, mask=stack, lines=lines)
-                image.watershed(priority, seeds, lines=lines)
-        image.expand_labels(seeds, max_distance=5.0)
+    rng = np.random.default_rng(0)
+    small = _grey(64) > 100
+    for mask in (_grey() > 100, small, np.stack([small] * 9)):
+        markers = np.zeros(mask.shape, np.int32)
+        markers[..., 10, 20], markers[..., 30, 45] = 1, 2
+        distance = image.distance_transform(mask)
+        image.distance_transform(mask, spacing=(50.0, 10.0, 10.0)[-mask.ndim :])
+        # whole numbers, few different floats, many of both precisions
+        noise = rng.random(mask.shape)
+        for priority in (mask.view(np.uint8), -distance, noise.astype(np.float32), noise):
+            image.watershed(priority, markers, mask=mask)
+            image.watershed(priority, markers, lines=True)
+        image.expand_labels(markers, max_distance=5.0)
+    for dtype in (np.float32, np.float64):
+        image.peak_local_maxima(noise[0].astype(dtype), min_distance_px=5)
+        image.peak_local_maxima(rng.random((1200, 1200)).astype(dtype), min_distance_px=5)
 
 
 def _components() -> None:
     from helaseg import image
 
-    mask = _grey() > 100
-    for stack in (mask, np.stack([mask] * 3)):
-        labels = image.label(stack)
-        image.largest_component(stack)
-        image.remove_small(stack, min_area_px=2)
+    small = _grey(64) > 100
+    for mask in (_grey() > 100, small, np.stack([small] * 3)):
+        labels = image.label(mask)
+        image.label_with_table(mask)
+        image.largest_component(mask)
+        image.remove_small(mask, min_area_px=2)
+        image.fill_holes(mask)
         image.relabel_sequential(labels)
         image.region_areas(labels)
-        image.region_table(labels)
-        image.fill_holes(stack)
-    image.binary_opening(mask, radius_px=3)
-    image.binary_closing(mask, radius_px=3)
+        image.region_sums(labels, image=mask)
+        image.region_table(labels, image=mask)
+    # beyond a radius of 253 distances need two bytes
+    for radius_px in (3, 300):
+        image.binary_opening(small, radius_px=radius_px)
+    image.binary_closing(_grey() > 100, radius_px=3)
 
 
 def _metrics() -> None:
@@ -121,6 +131,7 @@ def _metrics() -> None:
     volumes = [LabelVolume(data=data, grid=grid) for data in (truth, np.roll(truth, 2, axis=2))]
     metrics.evaluate(*volumes)
     metrics.contingency_table(*volumes)
+    metrics.jaccard_index(truth > 0, truth > 0)
 
 
 def _job() -> None:
