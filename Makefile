@@ -6,13 +6,14 @@ STAMP := $(VENV)/.installed
 # Tests share the cores; results do not depend on it.
 WORKERS ?= auto
 
-.PHONY: help install demo test test-slow lint clean
+.PHONY: help install demo test test-slow lint benchmark clean
 
 help:
 	@echo "make demo       the main job on an embedded phantom, about 3 minutes on 2 cores"
 	@echo "make test       the test suite, under 12 minutes on 2 cores"
 	@echo "make test-slow  the long checks (memory of a full-size ROI, large phantoms)"
 	@echo "make lint       ruff, import-linter, mypy"
+	@echo "make benchmark  every kernel beside every peer, about an hour on a quiet machine"
 	@echo "make install    .venv with everything the demo and the tests need"
 
 install: $(STAMP)
@@ -20,7 +21,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmark]' --group dev
 	touch $@
 
 demo: install
@@ -31,6 +32,9 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow -q
+
+benchmark: install
+	$(BIN)/python -m benchmarks
 
 lint: install
 	$(BIN)/ruff check .

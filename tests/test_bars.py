@@ -1,6 +1,9 @@
-"""What the first version must reach on a phantom; slow."""
+"""What must be reached on phantoms and in memory; slow."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -34,8 +37,6 @@ def test_phantom_of_eight_cells(tmp_path):
 
 @pytest.mark.slow
 def test_a_full_size_roi_stays_within_its_memory(tmp_path):
-    import subprocess
-    import sys
     import threading
     import time
 
@@ -71,3 +72,31 @@ def test_a_full_size_roi_stays_within_its_memory(tmp_path):
     assert process.wait() == 0
     watcher.join()
     assert peak[0] < 2.5e9, f"{peak[0] / 1e9:.2f} GB"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process so")
+def test_the_distance_transform_of_a_large_mask_fits_into_little_memory(tmp_path):
+    # 1.2 GB of mask, 4.8 GB of result in a file; what a process may allocate is limited
+    code = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_DATA, (2_000_000_000, 2_000_000_000))
+import numpy as np
+from helaseg.image import distance_transform
+mask = np.ones((300, 2000, 2000), bool)
+holes = np.random.default_rng(0).integers((0, 0, 0), mask.shape, (400, 3))
+mask[tuple(holes.T)] = False
+out = np.lib.format.open_memmap(sys.argv[1], "w+", np.float32, mask.shape)
+distance_transform(mask, spacing=(50, 10, 10), out=out)
+places = np.random.default_rng(1).integers((0, 0, 0), mask.shape, (500, 3))
+away = (places[:, None] - holes) * np.array((50.0, 10.0, 10.0))
+want = np.sqrt((away**2).sum(axis=2).min(axis=1))
+np.testing.assert_allclose(out[tuple(places.T)], want, rtol=1e-6)
+print("exact")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "distance.npy")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "exact\n", done.stderr

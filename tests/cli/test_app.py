@@ -200,7 +200,7 @@ def test_doctor_tells_versions_and_extras(
     monkeypatch.setattr(doctor_module, "EXTRAS", (("a", "json", "x"), ("b", "no_such_module", "y")))
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for word in ("helaseg ", "numba ", "cores ", "memory ", "disk ", "kernel cache"):
+    for word in ("helaseg ", "numba ", "cores ", "threads ", "memory ", "disk ", "kernel cache"):
         assert f"\n{word}" in out
     assert "present: x" in out
     assert "missing: y; pip install 'helaseg[b]'" in out

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from helaseg._threads import thread_setting
 from helaseg.cli.options import CommonOptions
 from helaseg.cli.plan import as_bytes
 from helaseg.cli.session import session, show
@@ -69,6 +70,7 @@ def _lines() -> Iterator[str]:
     disk = shutil.disk_usage(Path.cwd())
     yield f"{'system':<16}{platform.platform()}"
     yield f"{'cores':<16}{usable_cores()} usable of {os.cpu_count()}"
+    yield f"{'threads':<16}{thread_setting()} in one kernel call (NUMBA_NUM_THREADS)"
     yield f"{'memory':<16}{as_bytes(memory.available)} free of {as_bytes(memory.total)}"
     yield f"{'disk':<16}{as_bytes(disk.free)} free of {as_bytes(disk.total)} (this folder)"
     yield f"{'kernel cache':<16}{kernel_cache()}"

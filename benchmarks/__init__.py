@@ -1,0 +1,1 @@
+"""Kernels of helaseg beside the fastest libraries a user could call instead."""
