@@ -42,6 +42,7 @@ def test_rows_are_blurred_like_scipy(rng, form, dtype, radius):
     plane = rng.integers(0, 256, (9, 7)).astype(dtype)
     half = half_filter(radius)
     short = half_filter(max(radius - 1, 0))
+    short /= short[0]
     rows = np.arange(-half.size + 1, 9 + half.size - 1).clip(0, 8)
     columns = np.arange(-short.size + 1, 7 + short.size - 1).clip(0, 6)
     want = ndimage.correlate1d(plane.astype(float), np.r_[half[:0:-1], half], 0, mode="nearest")

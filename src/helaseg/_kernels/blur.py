@@ -61,11 +61,11 @@ def _begin_four_rows(r0, r1, r2, r3, plane, at, i, w0, w1, w2, w3):
 
 
 @_fused
-def _begin_along_row(out, row, w0, w1, w2, w3):
-    """Centre and three pairs; ``row[x + 3]`` lies at ``out[x]``."""
+def _begin_along_row(out, row, w1, w2, w3):
+    """Centre, of weight 1, and three pairs; ``row[x + 3]`` lies at ``out[x]``."""
     for x in range(out.size):
         out[x] = (
-            w0 * row[x + 3]
+            row[x + 3]
             + w1 * (row[x + 2] + row[x + 4])
             + w2 * (row[x + 1] + row[x + 5])
             + w3 * (row[x] + row[x + 6])
@@ -118,7 +118,7 @@ def _sum_columns(plane, at, radius, weights, r0, r1, r2, r3):
 def _sum_row(row, radius, weights, out):
     """One row of the filter along x; `row` reaches `radius` pixels further on both sides."""
     if radius >= 3:
-        _begin_along_row(out, row[radius - 3 :], weights[0], weights[1], weights[2], weights[3])
+        _begin_along_row(out, row[radius - 3 :], weights[1], weights[2], weights[3])
         k = 4
     else:
         _begin(out, row[radius:], weights[0])
@@ -158,7 +158,7 @@ def blur_rows(plane, rows, columns, row_weights, column_weights, out):
     row_weights : float32 array, shape (RY + 1,)
         Weights along y, the central one first.
     column_weights : float32 array, shape (RX + 1,)
-        Weights along x, the central one first.
+        Weights along x, the central one first: it is 1.
     out : float32 array, shape (N, X)
         Not the memory of `plane`.
 

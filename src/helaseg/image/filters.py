@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Literal
 
@@ -111,7 +112,9 @@ class BlurredRows:
         # A view that nobody writes to: memory maps and arrays share one compilation.
         self._source = np.require(plane, dtype, ["C", "A"]).view()
         self._source.flags.writeable = False
-        self._row_weights, self._column_weights = row_weights, column_weights
+        # The kernel takes a central weight of 1 along x: a product less per pixel.
+        self._row_weights = row_weights * column_weights[0]
+        self._column_weights = column_weights / column_weights[0]
         height, width = plane.shape
         self._rows = _extended_index(height, row_weights.size - 1, mode)
         self._columns = _extended_index(width, column_weights.size - 1, mode)
@@ -171,6 +174,7 @@ def _weights(sigma_px: float, radius_px: int) -> NDArray[np.float32]:
     return (half / (2 * half.sum() - half[0])).astype(np.float32)
 
 
+@functools.lru_cache(maxsize=64)
 def _extended_index(n: int, radius: int, mode: str) -> NDArray[np.int64]:
     """Index of the pixel that stands for each pixel from ``-radius`` to ``n + radius - 1``."""
     places = np.arange(-radius, n + radius)
