@@ -28,8 +28,6 @@ RUNS = (
 
 _CHILD = """
 import json, sys, time
-import numpy as np
-grey = np.random.default_rng(0).integers(0, 255, (256, 256), np.uint8)
 
 def segment_slice():
     from helaseg import make_phantom, segment
@@ -40,6 +38,9 @@ def warm_kernels():
     warm_kernels()
 
 statement = sys.argv[1]
+if "grey" in statement:
+    import numpy as np
+    grey = np.random.default_rng(0).integers(0, 255, (256, 256), np.uint8)
 if "segment" in statement:
     from helaseg import make_phantom
     made = make_phantom(shape=(1, 700, 700), n_cells=1, seed=0)
