@@ -17,10 +17,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.tables import DOCS_PAGE, render, write_docs
+from benchmarks.tables import RESULTS, write_all
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 KERNELS = (
     "otsu",
     "gaussian",
@@ -53,11 +52,7 @@ def main() -> None:
     file = chosen.out / "results.json"
     if set(chosen.kernels) != set(KERNELS) and file.exists():
         merged = _update(json.loads(file.read_text()), merged)
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(merged, indent=1) + "\n")
-    (chosen.out / "results.md").write_text(render(merged))
-    if chosen.out == RESULTS:
-        write_docs(DOCS_PAGE, "kernels", render(merged))
+    write_all(merged, chosen.out)
     missed = _missed(merged)
     print(f"tables in {chosen.out}; " + (f"missed: {missed}" if missed else "every bar reached"))
 
@@ -87,8 +82,10 @@ def _update(stored: dict, fresh: dict) -> dict:
         sys.exit("machine, versions or threads differ from the stored results: measure everything")
     rows: dict[str, list] = {}
     for source in (stored, fresh):
-        for kernel in {row["kernel"] for row in source["rows"]}:
-            rows[kernel] = [row for row in source["rows"] if row["kernel"] == kernel]
+        # a kernel keeps its place in the table
+        rows |= {row["kernel"]: [] for row in source["rows"]}
+        for row in source["rows"]:
+            rows[row["kernel"]].append(row)
     return stored | {"rows": [row for kernel in rows.values() for row in kernel]}
 
 

@@ -1,30 +1,70 @@
-"""The measured numbers as markdown."""
+"""The measured numbers as markdown: ``python -m benchmarks.tables`` writes them anew."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+RESULTS = Path(__file__).parent / "results"
 DOCS_PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def render(results: dict[str, Any]) -> str:
-    """Machine, roofline, our kernels, and each kernel beside each peer."""
+    """Machine, each kernel beside its fastest peer, then everything that was measured."""
     return "\n".join(
         [
             _machine(results),
-            _roofline(results),
+            "### Each kernel beside its fastest peer, one thread",
+            "",
+            _fastest(results),
             "### Our kernels",
             "",
             _ours(results),
-            "### Beside the peers",
-            "",
-            _peers(results),
-            "### How the results agree",
-            "",
-            _agreement(results),
+            _folded("Every peer, on one and more threads", _peers(results)),
+            _folded("How the results agree, and where definitions differ", _agreement(results)),
+            _folded("Roofline of the machine", _roofline(results)),
         ]
     )
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n</details>\n"
+
+
+def _fastest(results: dict[str, Any]) -> str:
+    first = str(min(results["threads"]))
+    rows = []
+    for row in results["rows"]:
+        peer = min(row["peers"], key=lambda peer: peer["threads"][first]["ratio"])
+        found = peer["threads"][first]
+        rows.append(
+            [
+                row["kernel"],
+                row["data"],
+                _ms(row["ours_ms"][first]),
+                peer["name"],
+                _ms(found["theirs_ms"]),
+                f"{found['ratio']:.2f}",
+                _bars(row, first),
+            ]
+        )
+    head = ["kernel", "on", "ours ms", "fastest peer", "its ms", "ratio", "bars reached"]
+    return table(head, rows)
+
+
+def _bars(row: dict[str, Any], threads: str) -> str:
+    """How many of the bars of a row are reached, over all peers."""
+    asked = [peer for peer in row["peers"] if peer["bar"] is not None]
+    missed = [p for p in asked if p["threads"][threads]["ratio"] < p["bar"]]
+    if not asked:
+        return ""
+    text = f"{len(asked) - len(missed)} of {len(asked)}"
+    return text + "".join(f", **missed**: {p['bar']:g} x {p['name']}" for p in missed)
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
 
 
 def write_docs(page: Path, part: str, text: str) -> None:
@@ -80,7 +120,7 @@ def _ours(results: dict[str, Any]) -> str:
             [
                 row["kernel"],
                 row["data"],
-                *(f"{row['ours_ms'][n]:.3g}" for n in threads),
+                *(_ms(row["ours_ms"][n]) for n in threads),
                 faster,
                 *(f"{100 * row['share_of_copy'][n]:.0f} %" for n in threads[:1]),
                 memory_text,
@@ -120,7 +160,7 @@ def _peers(results: dict[str, Any]) -> str:
                     row["data"],
                     peer["name"],
                     *cells,
-                    f"{first['theirs_ms']:.3g}",
+                    _ms(first["theirs_ms"]),
                     str(first["pairs"]),
                 ]
             )
@@ -143,3 +183,16 @@ def _agreement(results: dict[str, Any]) -> str:
                 [row["kernel"], row["data"], peer["name"], peer["agreement"], peer["difference"]]
             )
     return table(["kernel", "on", "peer", "agreement", "differs by definition"], rows)
+
+
+def write_all(results: dict[str, Any], folder: Path) -> None:
+    """Write numbers and tables to a folder; into the docs as well if it is the usual one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "results.md").write_text(render(results))
+    if folder == RESULTS:
+        write_docs(DOCS_PAGE, "kernels", render(results))
+
+
+if __name__ == "__main__":
+    write_all(json.loads((RESULTS / "results.json").read_text()), RESULTS)
