@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import helaseg
+from helaseg.cli import doctor
 from helaseg.cli.app import main
 from helaseg.execution import NOTICE
 
@@ -116,6 +117,7 @@ print("made", made.n_compiled)
 def test_a_first_segment_says_that_it_compiles_and_a_second_does_not(tmp_path):
     np.save(tmp_path / "crop.npy", np.zeros((1, 40, 40), np.uint8))
     code = f"""
+from helaseg.cli import doctor
 from helaseg.cli.app import main
 main(["segment", {str(tmp_path / "crop.npy")!r}, {str(tmp_path / "out")!r},
       "--voxel-size-nm", "50,10,10", "--overwrite"])
@@ -132,12 +134,18 @@ def test_doctor_warm_tells_what_it_did(monkeypatch, capsys):
     made = Compilation(seconds={"histogram.count_bytes": 2.0}, n_compiled=1)
     monkeypatch.setattr(warm, "warm_kernels", lambda progress: made)
     assert main(["doctor", "--warm"]) == 0
-    assert "compiled 1 kernels in 2 s" in capsys.readouterr().out
+    assert "every kernel is compiled now, it took 2 s" in capsys.readouterr().out
     monkeypatch.setattr(warm, "warm_kernels", lambda progress: Compilation())
     assert main(["doctor", "--warm"]) == 0
     assert "every kernel was in the cache" in capsys.readouterr().out
     assert main(["doctor", "--warm", "--dry-run"]) == 0
     assert "compiling every kernel" in capsys.readouterr().out
+
+
+def test_warming_without_a_place_to_keep_kernels_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "cached_kernels", lambda: None)
+    assert main(["doctor", "--warm"]) == 1
+    assert "set NUMBA_CACHE_DIR to a folder of yours" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 
 from helaseg import limit_threads
 from helaseg._threads import in_blocks, n_threads, share_of_threads, thread_setting, usable_cores
+from helaseg.cli.app import main
 from helaseg.errors import ParameterError
 from helaseg.execution import make_executor
 
@@ -88,9 +89,10 @@ def test_a_bad_setting_is_named(monkeypatch, text):
         thread_setting()
 
 
-def test_a_limit_below_one_is_refused():
-    with pytest.raises(ParameterError, match="'n' must be at least 1 thread"), limit_threads(0):
-        pass
+@pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
+def test_a_limit_that_is_no_number_of_threads_is_refused(n):
+    with pytest.raises(ParameterError, match="'n' must be a whole number of at least 1 thread"):
+        limit_threads(n).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -144,3 +146,12 @@ def test_blocks_still_run_in_a_forked_child():
     process.join(20)
     assert process.exitcode == 0
     assert answer.get() == 8
+
+
+def test_every_command_refuses_a_bad_setting_first(monkeypatch, capsys):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "abc")
+    assert main(["doctor"]) == 2
+    seen = capsys.readouterr()
+    assert seen.out == ""
+    assert "NUMBA_NUM_THREADS must be a whole number of at least 1, got 'abc'" in seen.err
+    assert "unset it" in seen.err

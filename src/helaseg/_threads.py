@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from numbers import Integral
 from typing import TypeVar
 
 from helaseg.errors import ParameterError
@@ -48,7 +49,10 @@ def thread_setting() -> int:
     if not text:
         return usable_cores()
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        msg = f"the variable NUMBA_NUM_THREADS must be a whole number of at least 1, got {text!r}"
+        msg = (
+            f"the variable NUMBA_NUM_THREADS must be a whole number of at least 1, got {text!r}; "
+            "set it to the number of threads you want, or unset it to use every core"
+        )
         raise ParameterError(msg)
     return int(text)
 
@@ -81,10 +85,10 @@ def limit_threads(n: int) -> Iterator[None]:
     Raises
     ------
     ParameterError
-        If `n` is below 1.
+        If `n` is no whole number of at least 1.
     """
-    if n < 1:
-        msg = f"'n' must be at least 1 thread, got {n!r}"
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+        msg = f"'n' must be a whole number of at least 1 thread, got {n!r}"
         raise ParameterError(msg)
     before = getattr(_of_thread, "limit", None)
     _of_thread.limit = int(n)

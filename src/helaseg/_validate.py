@@ -146,7 +146,7 @@ def as_output(
         and out.flags.writeable
     )
     if not fits:
-        came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        came = _described(out) if isinstance(out, np.ndarray) else type(out).__name__
         layout = "C-contiguous " if contiguous else ""
         msg = (
             f"'{name}' must be a writable {layout}{want} array of shape {tuple(shape)}, "
@@ -154,3 +154,10 @@ def as_output(
         )
         raise ParameterError(msg)
     return out
+
+
+def _described(array: NDArray[Any]) -> str:
+    """Dtype, shape and what keeps a kernel from writing to an array."""
+    layout = "" if array.flags.c_contiguous else "not C-contiguous "
+    access = "" if array.flags.writeable else "read-only "
+    return f"{access}{layout}{array.dtype} {array.shape}"

@@ -409,7 +409,10 @@ def test_no_dtype_or_layout_compiles_a_kernel_again(rng):
     watershed(np.eye(3, dtype=int), np.eye(3, dtype=int), mask=np.eye(3))
     before = [len(k.signatures) for k in every]
     call_all()
-    assert [len(k.signatures) for k in every] == before
+    # what no test before has called is compiled now, but once
+    assert [len(k.signatures) for k in every] == [
+        max(n, min(1, len(k.signatures))) for k, n in zip(every, before, strict=True)
+    ]
 
 
 @pytest.mark.usefixtures("by_table")

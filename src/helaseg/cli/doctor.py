@@ -17,6 +17,7 @@ from helaseg.cli.options import CommonOptions
 from helaseg.cli.plan import as_bytes
 from helaseg.cli.session import session, show
 from helaseg.core.results import installed_versions
+from helaseg.errors import JobError
 from helaseg.execution import cached_kernels, kernel_cache_places, usable_cores
 
 #: Extra, what to look for, what it is for.
@@ -41,7 +42,7 @@ def doctor(
     ----------
     warm : bool
         First compile every kernel for this processor, so that no later job has
-        to: a minute or two, once per installation and processor model.
+        to: up to a minute, once per installation and processor model.
     """
     with session(common) as work:
         if common.dry_run:
@@ -49,11 +50,14 @@ def doctor(
             show(f"plan of 'helaseg doctor': looks at the installation{after}")
             return
         if warm:
+            if cached_kernels() is None:
+                raise JobError(f"kernels cannot be kept: {kernel_cache()}")
             from helaseg.pipelines.warm import warm_kernels
 
+            work.say("compiling what is not in the kernel cache, up to a minute")
             made = warm_kernels(progress=work.progress)
             work.say(
-                f"compiled {made.n_compiled} kernels in {made.total_seconds:.0f} s"
+                f"every kernel is compiled now, it took {made.total_seconds:.0f} s"
                 if made.n_compiled
                 else "every kernel was in the cache"
             )

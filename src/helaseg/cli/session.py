@@ -54,12 +54,14 @@ def session(common: CommonOptions, *, computes: bool = False) -> Iterator[Sessio
     computes : bool
         Say on stderr when kernels are compiled, which delays a first run.
     """
+    from helaseg._threads import thread_setting
     from helaseg.cli.options import parse_bytes
     from helaseg.execution import parse_executor
 
     if common.debug:
         debug_wanted.set(True)
     # Checked before any file is opened, so that a typing error costs nothing.
+    thread_setting()
     parse_executor(common.executor)
     if common.memory_limit is not None:
         parse_bytes(common.memory_limit)

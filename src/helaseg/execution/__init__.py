@@ -16,6 +16,7 @@ from helaseg.execution.compiling import (
 )
 from helaseg.execution.costs import StepTimer, peak_memory_mb
 from helaseg.execution.executors import (
+    ProcessPool,
     Progress,
     WorkerPool,
     make_executor,
@@ -30,6 +31,7 @@ __all__ = [
     "NOTICE",
     "Compilation",
     "Journal",
+    "ProcessPool",
     "Progress",
     "StepTimer",
     "WorkerPool",

@@ -17,7 +17,7 @@ _OURS = "helaseg._kernels."
 
 #: What is said before the first compilation.
 NOTICE = (
-    "compiling the kernels for this processor, which happens once and takes a minute or two "
+    "compiling the kernels for this processor, which happens once and takes up to a minute "
     "('helaseg doctor --warm' does it beforehand)"
 )
 

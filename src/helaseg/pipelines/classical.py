@@ -21,7 +21,7 @@ from helaseg.core.grid import Roi
 from helaseg.core.objects import Detection, Track
 from helaseg.core.results import Provenance, SegmentationResult, StepCost
 from helaseg.core.volume import LabelVolume, Volume
-from helaseg.execution import Progress, StepTimer, WorkerPool, make_executor
+from helaseg.execution import ProcessPool, Progress, StepTimer, WorkerPool, make_executor
 
 if TYPE_CHECKING:
     import networkx
@@ -204,7 +204,8 @@ def segment(
         Leave the cell out.
     executor : WorkerPool, optional
         Where slices are worked on; two threads of its own by default. A given
-        executor stays open.
+        executor stays open. The slices of a crop share its arrays: in place of
+        processes as many threads are used.
     progress : Progress, optional
         Called per slice.
 
@@ -224,7 +225,12 @@ def segment(
 
     config = config or SegmentConfig()
     timer = StepTimer()
-    owned = make_executor("threads:2") if executor is None else nullcontext(executor)
+    owned: Any = nullcontext(executor)
+    if executor is None:
+        owned = make_executor("threads:2")
+    elif isinstance(executor, ProcessPool):
+        # the slices of a crop share its arrays, which threads can and processes cannot
+        owned = make_executor(f"threads:{executor.n_workers}")
     with owned as pool:
         with timer.measured("nucleus"):
             nucleus = segment_nucleus(
