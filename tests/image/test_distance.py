@@ -411,7 +411,7 @@ def test_wrong_arguments_are_refused():
     [
         (np.empty((2, 2), dtype=np.float64), r"float64 \(2, 2\)"),
         (np.empty((2, 3), dtype=np.float32), r"float32 \(2, 3\)"),
-        (np.empty((2, 4), dtype=np.float32)[:, ::2], r"float32 \(2, 2\)"),
+        (np.empty((2, 4), dtype=np.float32)[:, ::2], r"not C-contiguous float32 \(2, 2\)"),
         (3, "int"),
     ],
 )
