@@ -2,7 +2,7 @@
 
     python -m benchmarks                          # about an hour on a quiet machine
     python -m benchmarks --kernels otsu canny     # measure some again, keep the other rows
-    python -m benchmarks --size tiny --out /tmp/x # a rehearsal
+    python -m benchmarks --size tiny --out tried # a rehearsal
 
 Each script runs in a process of its own. `results.json` holds every number,
 `results.md` the tables.

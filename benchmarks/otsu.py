@@ -22,12 +22,6 @@ def same(ours: float, theirs: float) -> str:
     return f"identical ({ours})"
 
 
-def one_above(ours: float, theirs: float) -> str:
-    """The first level of the bright class where ours is the last of the dark one."""
-    assert ours + 1 == theirs, (ours, theirs)
-    return f"identical split ({ours} | {theirs})"
-
-
 def near(ours: float, theirs: float) -> str:
     """The same up to the width of a bin."""
     assert abs(ours - theirs) <= 2, (ours, theirs)

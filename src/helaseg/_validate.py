@@ -131,6 +131,16 @@ def as_spacing(name: str, value: Any, ndim: int) -> tuple[float, ...]:
     return numbers
 
 
+def for_kernel(array: Any, dtype: Any = None) -> NDArray[Any]:
+    """An aligned, C-contiguous view that nobody writes to, converted where it must be.
+
+    A writable and a read-only array would each compile a kernel of their own.
+    """
+    view = np.require(array, dtype, ["C", "A"]).view()
+    view.flags.writeable = False
+    return view
+
+
 def as_output(
     name: str, out: Any, shape: tuple[int, ...], dtype: Any, *, contiguous: bool = True
 ) -> NDArray[Any]:

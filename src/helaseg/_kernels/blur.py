@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from helaseg._kernels._jit import kernel
-
-#: A kernel in which a product and a sum may be rounded once, not twice: a quarter of
-#: the instructions less. Nothing else is allowed to change.
-_fused = numba.njit(cache=True, nogil=True, fastmath={"contract"})
+from helaseg._kernels._jit import fused_kernel, kernel
 
 
 @kernel
@@ -18,13 +13,13 @@ def _begin(row, centre, weight):
         row[x] = weight * np.float32(centre[x])
 
 
-@_fused
+@fused_kernel
 def _add_pair(row, first, second, weight):
     for x in range(row.size):
         row[x] += weight * (np.float32(first[x]) + np.float32(second[x]))
 
 
-@_fused
+@fused_kernel
 def _add_three_pairs(row, a, b, c, d, e, f, w1, w2, w3):
     for x in range(row.size):
         row[x] = (
@@ -35,7 +30,7 @@ def _add_three_pairs(row, a, b, c, d, e, f, w1, w2, w3):
         )
 
 
-@_fused
+@fused_kernel
 def _begin_four_rows(r0, r1, r2, r3, plane, at, i, w0, w1, w2, w3):
     """Centre and three pairs of four rows at once: a pixel is converted once, not seven times.
 
@@ -60,7 +55,7 @@ def _begin_four_rows(r0, r1, r2, r3, plane, at, i, w0, w1, w2, w3):
         r3[x] = w0 * f6 + w1 * (f5 + f7) + w2 * (f4 + f8) + w3 * (f3 + f9)
 
 
-@_fused
+@fused_kernel
 def _begin_along_row(out, row, w1, w2, w3):
     """Centre, of weight 1, and three pairs; ``row[x + 3]`` lies at ``out[x]``."""
     for x in range(out.size):

@@ -82,11 +82,10 @@ def _compilation_told(executor: str) -> Iterator[None]:
         sys.stderr.write(f"helaseg: {text}\n")
 
     cache = cached_kernels()
-    if executor.startswith("processes") and (cache is None or cache[1] == 0):
-        say(NOTICE)  # the workers do it, out of sight of this process
-        yield
-        return
-    with watch_compilation(say) as made:
+    told = executor.startswith("processes") and (cache is None or cache[1] == 0)
+    if told:
+        say(NOTICE)  # workers compile out of sight of this process
+    with watch_compilation(None if told else say) as made:
         yield
     if made.n_compiled:
         say(f"compiling took {made.total_seconds:.0f} s")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import labeling
 from helaseg._threads import in_blocks, n_threads
-from helaseg._validate import as_array, as_mask, check_choice
+from helaseg._validate import as_array, as_mask, check_choice, for_kernel
 from helaseg.errors import ParameterError
 
 _INT32_MAX = np.iinfo(np.int32).max
@@ -121,9 +121,7 @@ def find_components(
     check_choice("connectivity", connectivity, range(1, solid.ndim + 1))
     depth, height, width = (1, *solid.shape)[-3:]
     shape = (depth, height, width)
-    rows = solid.reshape(depth * height, width)
-    # A writable and a read-only array would each compile a kernel of their own.
-    rows.flags.writeable = False
+    rows = for_kernel(solid.reshape(depth * height, width))
     least = _least_rows(shape)
     bits = np.empty((len(rows), width // 64 + 1), np.uint64)
     packed = bits.view(np.uint8)

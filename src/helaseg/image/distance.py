@@ -17,6 +17,7 @@ from helaseg._validate import (
     as_spacing,
     check_positive,
     check_shape_match,
+    for_kernel,
 )
 
 #: Voxels below which another thread does not pay.
@@ -111,9 +112,7 @@ def distance_transform(
     solid = as_mask("mask", mask)
     steps = (1.0,) * (3 - solid.ndim) + as_spacing("spacing", spacing, solid.ndim)
     distance = as_output("out", out, solid.shape, np.float32)
-    stack = solid.view(np.uint8).reshape((1,) * (3 - solid.ndim) + solid.shape)
-    # a writable and a read-only array would each compile a kernel of their own
-    stack.flags.writeable = False
+    stack = for_kernel(solid.view(np.uint8).reshape((1,) * (3 - solid.ndim) + solid.shape))
     volume = distance.reshape(stack.shape)
     weights = tuple((step / steps[2]) ** 2 for step in steps)
     if not return_indices:

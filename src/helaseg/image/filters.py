@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import blur as _kernel
 from helaseg._threads import in_blocks
-from helaseg._validate import as_array, as_output, check_choice, check_positive
+from helaseg._validate import as_array, as_output, check_choice, check_positive, for_kernel
 from helaseg.errors import ParameterError
 
 #: Pixels below which another thread does not pay.
@@ -109,9 +109,7 @@ class BlurredRows:
         if plane.dtype == np.bool_:
             plane = plane.view(np.uint8)
         dtype = np.uint8 if plane.dtype == np.uint8 else np.float32
-        # A view that nobody writes to: memory maps and arrays share one compilation.
-        self._source = np.require(plane, dtype, ["C", "A"]).view()
-        self._source.flags.writeable = False
+        self._source = for_kernel(plane, dtype)
         # The kernel takes a central weight of 1 along x: a product less per pixel.
         self._row_weights = row_weights * column_weights[0]
         self._column_weights = column_weights / column_weights[0]

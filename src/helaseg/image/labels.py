@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import regions
 from helaseg._threads import in_blocks
-from helaseg._validate import as_labels, as_output
+from helaseg._validate import as_labels, as_output, for_kernel
 from helaseg.image.components import as_solid, find_components
 
 _CHUNK = 1 << 19
@@ -178,7 +178,7 @@ def relabel_sequential(
     present = np.zeros(top + 1, np.uint8)
     present[0] = 1
     for start in range(0, flat.size, _CHUNK):
-        regions.note_labels(_as_int32(flat[start : start + _CHUNK]), present)
+        regions.note_labels(for_kernel(flat[start : start + _CHUNK], np.int32), present)
     old = np.flatnonzero(present)
     table = np.zeros(top + 1, np.int32)
     table[old] = np.arange(old.size)
@@ -186,14 +186,7 @@ def relabel_sequential(
     def replace(first: int, last: int) -> None:
         for start in range(first, last, _CHUNK):
             piece = slice(start, min(start + _CHUNK, last))
-            regions.replace_labels(_as_int32(flat[piece]), table, target[piece])
+            regions.replace_labels(for_kernel(flat[piece], np.int32), table, target[piece])
 
     in_blocks(replace, flat.size, least=_CHUNK)
     return new, old.astype(array.dtype)
-
-
-def _as_int32(piece: NDArray[Any]) -> NDArray[np.int32]:
-    plain = np.require(piece, np.int32, ["C", "A"]).view()
-    # A writable and a read-only array would each compile a kernel of their own.
-    plain.flags.writeable = False
-    return plain

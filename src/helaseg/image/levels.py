@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from helaseg._kernels import ranks, watershed
 from helaseg._threads import in_blocks
+from helaseg._validate import for_kernel
 from helaseg.errors import ParameterError
 
 #: Voxels that are converted at a time, so that temporaries stay small.
@@ -17,13 +18,6 @@ PART_VX = 1 << 16
 _TABLE_FROM_VX = 1 << 16
 #: Numbers below which another thread does not pay.
 _LEAST_VX = 1 << 19
-
-
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A view that cannot be written to: kernels compile once for theirs and the caller's."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def write_levels(
@@ -48,7 +42,7 @@ def write_levels(
     flat = values.reshape(-1)
     if flat.dtype == bool:
         flat = flat.view(np.uint8)
-    where = None if inside is None else read_only(inside.reshape(-1).view(np.uint8))
+    where = None if inside is None else for_kernel(inside.reshape(-1).view(np.uint8))
     if flat.dtype.kind in "ui":
         low = flat.min()
         span = int(flat.max()) - int(low)
@@ -78,7 +72,7 @@ def _rank_by_table(
     None where the table would be large or float32 cannot tell two values apart.
     """
     keys = levels.view(np.uint32)
-    everywhere = read_only(np.ones(PART_VX, dtype=np.uint8))
+    everywhere = for_kernel(np.ones(PART_VX, dtype=np.uint8))
 
     def make_keys(start: int, stop: int) -> int:
         n_nan = 0
@@ -86,7 +80,7 @@ def _rank_by_table(
             with np.errstate(over="ignore"):
                 numbers = np.ascontiguousarray(values[part], dtype=np.float32)
             where = everywhere[: numbers.size] if inside is None else inside[part]
-            n_nan += ranks.float_keys(read_only(numbers.view(np.uint32)), where, keys[part])
+            n_nan += ranks.float_keys(for_kernel(numbers.view(np.uint32)), where, keys[part])
         return n_nan
 
     if sum(in_blocks(make_keys, values.size, least=_LEAST_VX)):

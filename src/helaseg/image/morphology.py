@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import morphology as _kernel
 from helaseg._threads import in_blocks, limit_threads
-from helaseg._validate import as_mask, as_output, check_positive, check_range
+from helaseg._validate import as_mask, as_output, check_positive, check_range, for_kernel
 from helaseg.errors import ParameterError
 from helaseg.image.components import as_solid, find_components
 
@@ -272,9 +272,7 @@ def _spread(
     # Rows beyond a block are measured again, up to the radius.
     least = max(_LEAST_PX // max(width, 1), int(far), 1)
     for value in map(np.uint8, values):
-        # A writable and a read-only array would each compile a kernel of their own.
-        source = plane.view()
-        source.flags.writeable = False
+        source = for_kernel(plane)
 
         def measure(
             first: int, last: int, source: Any = source, value: Any = value

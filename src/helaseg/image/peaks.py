@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import peaks as kernels
 from helaseg._threads import in_blocks
-from helaseg._validate import as_array
+from helaseg._validate import as_array, for_kernel
 from helaseg.errors import ParameterError
 
 #: Pixels and candidates below which a second thread does not pay.
@@ -64,9 +64,7 @@ def peak_local_maxima(
     pixels = as_array("image", image, ndim=2)
     distance = _as_distance(min_distance_px)
     kind = np.float32 if np.can_cast(pixels.dtype, np.float32) else np.float64
-    pixels = np.ascontiguousarray(pixels, kind).view()
-    # a writable and a read-only array would each compile a kernel of their own
-    pixels.flags.writeable = False
+    pixels = for_kernel(pixels, kind)
     if pixels.size == 0:
         return np.empty((0, 2), np.int64)
     lowest = pixels.min()

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import regions as _kernel
-from helaseg._validate import as_array, as_labels, as_output, as_spacing, check_shape_match
+from helaseg._validate import (
+    as_array,
+    as_labels,
+    as_output,
+    as_spacing,
+    check_shape_match,
+    for_kernel,
+)
 from helaseg.errors import ParameterError
 from helaseg.image.components import as_solid, find_components
 
@@ -85,7 +92,7 @@ def region_sums(
     n_bad = 0
     for start in range(0, flat.size, _CHUNK):
         piece = slice(start, start + _CHUNK)
-        numbers = _plain(values[piece], np.float64)
+        numbers = for_kernel(values[piece], np.float64)
         n_bad += _kernel.sum_labels(_as_int32(flat[piece], n), numbers, sums)
     _refuse_outside(n_bad, n)
     return sums
@@ -155,11 +162,11 @@ def region_table(
     lows = np.full(n, np.inf)
     highs = np.full(n, -np.inf)
     for z, plane in enumerate(planes):
-        whole = _plain(plane, np.int32)
+        whole = for_kernel(plane, np.int32)
         _kernel.add_plane(whole, z, counts, moments, bounds)
         if values is not None:
             grey = values[z] if array.ndim == 3 else values
-            flat = _plain(grey, np.float64).reshape(-1)
+            flat = for_kernel(grey, np.float64).reshape(-1)
             _kernel.add_intensity(whole.reshape(-1), flat, sums, lows, highs)
 
     found = np.flatnonzero(counts)
@@ -288,14 +295,7 @@ def _as_int32(piece: NDArray[Any], n: int) -> NDArray[np.int32]:
     """A plain int32 piece; what does not fit is sent out of range, not wrapped into it."""
     if piece.dtype.itemsize > 4 or piece.dtype == np.uint32:
         piece = np.where((piece >= 0) & (piece <= n), piece, -1)
-    return _plain(piece, np.int32)
-
-
-def _plain(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """The array as a kernel takes it, read-only: a writable one would compile another."""
-    plain = np.require(array, dtype, ["C", "A"]).view()
-    plain.flags.writeable = False
-    return plain
+    return for_kernel(piece, np.int32)
 
 
 def _refuse_outside(n_bad: int, n: int) -> None:

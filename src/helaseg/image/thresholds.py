@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import histogram as _kernel
 from helaseg._threads import in_blocks
-from helaseg._validate import as_array, as_mask, check_shape_match
+from helaseg._validate import as_array, as_mask, check_shape_match, for_kernel
 from helaseg.errors import ParameterError
 
 #: Values that are converted at a time, and pixels below which another thread does not pay.
@@ -203,10 +203,10 @@ def _count_levels(
 
 def _count_bytes(flat: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDArray[np.int64]:
     n_words = flat.size // 8
-    words = _read_only(flat[: 8 * n_words].view(np.uint64))
+    words = for_kernel(flat[: 8 * n_words].view(np.uint64))
     rest = flat[8 * n_words :]
     if mask is not None:
-        masks = _read_only(mask[: 8 * n_words].view(np.uint64))
+        masks = for_kernel(mask[: 8 * n_words].view(np.uint64))
         rest = rest[mask[8 * n_words :] == 1]
 
     def work(start: int, stop: int) -> NDArray[np.int64]:
@@ -227,7 +227,7 @@ def _count_bytes(flat: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDA
 
 
 def _count_words(flat: NDArray[np.uint16]) -> NDArray[np.int64]:
-    words = _read_only(flat)
+    words = for_kernel(flat)
 
     def work(start: int, stop: int) -> NDArray[np.int64]:
         counts = np.zeros(1 << 16, np.int64)
@@ -235,13 +235,6 @@ def _count_words(flat: NDArray[np.uint16]) -> NDArray[np.int64]:
         return counts
 
     return sum(in_blocks(work, words.size, least=_CHUNK), np.zeros(1 << 16, np.int64))
-
-
-def _read_only(flat: NDArray[Any]) -> NDArray[Any]:
-    """An aligned view that nobody writes to: all arrays share one compilation of a kernel."""
-    view = np.require(flat, requirements=["C", "A"]).view()
-    view.flags.writeable = False
-    return view
 
 
 def _count_values(values: NDArray[Any], bins: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -17,10 +17,11 @@ from helaseg._validate import (
     as_output,
     check_choice,
     check_shape_match,
+    for_kernel,
 )
 from helaseg.errors import ParameterError
 from helaseg.image.labels import label
-from helaseg.image.levels import PART_VX, read_only, write_levels
+from helaseg.image.levels import PART_VX, write_levels
 
 _INT32_MAX = np.iinfo(np.int32).max
 #: Labels are kept as negative numbers beside one that means outside.
@@ -227,7 +228,7 @@ def _mix(
     def mix(start: int, stop: int) -> None:
         for first in range(start, stop, step):
             part = slice(first, min(first + step, stop))
-            here = read_only(np.ascontiguousarray(markers[part], dtype=np.int32))
+            here = for_kernel(markers[part], np.int32)
             kernels.mix(rows[part], here, layout.begins[part], words, marked[part])
 
     in_blocks(mix, rows.shape[0], least=_rows(_LARGE_VX // 2, layout.shape))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import counting
 from helaseg._threads import in_blocks
-from helaseg._validate import as_array, as_labels, as_mask, check_shape_match
+from helaseg._validate import as_array, as_labels, as_mask, check_shape_match, for_kernel
 from helaseg.core.volume import LabelVolume, Sliceable
 from helaseg.errors import ParameterError
 from helaseg.metrics.overlap import ConfusionCounts
@@ -149,12 +149,8 @@ def _as_uint32(name: str, piece: Any) -> NDArray[np.uint32]:
             "number them anew with helaseg.image.relabel_sequential"
         )
         raise ParameterError(msg)
-    array = np.ascontiguousarray(labels).reshape(-1)
-    array = (
-        array.view(np.uint32) if array.dtype == np.int32 else array.astype(np.uint32, copy=False)
-    ).view()
-    array.flags.writeable = False
-    return array
+    flat = np.ascontiguousarray(labels).reshape(-1)
+    return for_kernel(flat.view(np.uint32) if flat.dtype == np.int32 else flat, np.uint32)
 
 
 class _Counters:

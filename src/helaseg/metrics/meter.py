@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from helaseg._kernels import surface as kernels
 from helaseg._threads import in_blocks
+from helaseg._validate import for_kernel
 from helaseg.metrics.overlap import describe_empty
 
 Mask = NDArray[np.bool_]
@@ -242,7 +243,7 @@ class _Surface:
 
     def _beyond(self, here: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Background before the first and after the last slice, unless there is but one slice."""
-        return here if self._is_plane else _frozen(np.zeros_like(here))
+        return here if self._is_plane else for_kernel(np.zeros_like(here))
 
 
 class _Tree:
@@ -292,17 +293,10 @@ def _along_curve(points: Points, spacing: Distances) -> Points:
 
 def _as_state(mask: Mask, ignored: Mask | None, *, unknown: int) -> NDArray[np.uint8]:
     if ignored is None:
-        return _frozen(mask.view(np.uint8))
+        return for_kernel(mask.view(np.uint8))
     state = mask.astype(np.uint8)
     state[ignored] = unknown
-    return _frozen(state)
-
-
-def _frozen(state: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # a writable and a read-only array would each compile a kernel of their own
-    view = state.view()
-    view.flags.writeable = False
-    return view
+    return for_kernel(state)
 
 
 def _as_points(mask: Mask, z: int) -> Points:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._kernels import counting
-from helaseg._validate import as_mask, check_shape_match
+from helaseg._validate import as_mask, check_shape_match, for_kernel
 from helaseg.errors import UndefinedScoreWarning
 
 
@@ -185,10 +185,7 @@ def as_masks(
 
 
 def _as_bytes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    flat = mask.reshape(-1).view(np.uint8)
-    # a writable and a read-only array would each compile a kernel of their own
-    flat.flags.writeable = False
-    return flat
+    return for_kernel(mask.reshape(-1).view(np.uint8))
 
 
 def _ratio_of_masks(

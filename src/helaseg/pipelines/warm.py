@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -139,5 +138,5 @@ def _job() -> None:
     from helaseg.synthetic import make_phantom
 
     made = make_phantom(shape=(8, 400, 400), n_cells=2, seed=0)
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(HelasegWarning):
+    with tempfile.TemporaryDirectory() as folder:
         run(made.image, Path(folder) / "run", executor="serial")
