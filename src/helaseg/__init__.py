@@ -13,7 +13,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from helaseg._threads import limit_threads
-    from helaseg.cells.cell import CellConfig, segment_cell
+    from helaseg.cells.assemble import segment_cell
+    from helaseg.cells.cell import CellConfig
     from helaseg.cells.detect import DetectConfig, detect_cells
     from helaseg.cells.nucleus import NucleusConfig, segment_nucleus
     from helaseg.cells.rois import RoiConfig, rois_from_tracks
@@ -62,7 +63,7 @@ _PUBLIC = {
     "rois_from_tracks": "helaseg.cells.rois",
     "run": "helaseg.pipelines.batch",
     "segment": "helaseg.pipelines.classical",
-    "segment_cell": "helaseg.cells.cell",
+    "segment_cell": "helaseg.cells.assemble",
     "segment_nucleus": "helaseg.cells.nucleus",
 }
 

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from helaseg.cells.cell import CellConfig, label_cells, segment_cell
+from helaseg.cells.assemble import segment_cell
+from helaseg.cells.cell import CellConfig, label_cells
 from helaseg.cells.full_size import envelope_band
 from helaseg.cells.nucleus import segment_nucleus
 from helaseg.cells.nucleus_slice import jaccard
@@ -93,9 +94,9 @@ def test_crop_cuts_are_flagged(found):
     keep = slice(n // 2, n)
     half = dataclasses.replace(
         kernel,
-        nucleus=kernel.nucleus[keep],
+        nuclei=kernel.nuclei[keep],
         resin=kernel.resin[keep],
-        other_nuclei=kernel.other_nuclei[keep],
+        ridge=kernel.ridge[keep],
         grid=dataclasses.replace(kernel.grid, shape=(n - n // 2, *kernel.grid.shape[1:])),
     )
     assert CellFlag.CUT_AT_FIRST_SLICE in label_cells(half).flags
@@ -103,9 +104,11 @@ def test_crop_cuts_are_flagged(found):
 
 def test_nothing_found_gives_empty_images_and_a_flag(found):
     _, _, _, kernel, _ = found
-    nothing = np.zeros_like(kernel.nucleus)
     lost = dataclasses.replace(
-        kernel, nucleus=nothing, other_nuclei=nothing[:, ::4, ::4], resin=~nothing, seed_slice=-1
+        kernel,
+        nuclei=np.zeros_like(kernel.nuclei),
+        resin=np.ones_like(kernel.resin),
+        seed_slice=-1,
     )
     cells = label_cells(lost)
     assert not cells.cells.any()
@@ -125,15 +128,15 @@ def test_vacuoles_belong_to_the_cell_but_pockets_at_its_rim_do_not(found):
     resin[0, 95:105, 60:70] = True  # 800 nm from the outside
     resin[0, 95:105, 22:26] = True  # 40 nm from the outside
     grid = Grid(shape=resin.shape, voxel_size_nm=(100, 20, 20))
-    nucleus = np.zeros_like(resin)
-    nucleus[0, 90:110, 90:130] = True
+    nucleus = np.zeros(resin.shape, np.uint8)
+    nucleus[0, 90:110, 90:130] = 1
     square = dataclasses.replace(
         kernel,
         grid=grid,
         crop_grid=grid,
-        nucleus=nucleus,
+        nuclei=nucleus,
         resin=resin,
-        other_nuclei=nucleus[:, ::4, ::4] & False,
+        ridge=np.zeros_like(nucleus),
     )
     cell = label_cells(square).cells[0] == 1
     assert cell[100, 65]
@@ -149,8 +152,8 @@ def test_detached_pieces_follow_the_reach(found):
     resin[0, 48:53, 95:100] = False
     resin[2, 48:53, 95:100] = False
     resin[3, 48:53, 95:100] = False
-    nucleus = np.zeros_like(resin)
-    nucleus[:, 40:60, 40:60] = True
+    nucleus = np.zeros(resin.shape, np.uint8)
+    nucleus[:, 40:60, 40:60] = 1
 
     def at(reach_nm: float) -> list[bool]:
         grid = Grid(shape=resin.shape, voxel_size_nm=(50, 20, 20))
@@ -158,9 +161,9 @@ def test_detached_pieces_follow_the_reach(found):
             kernel,
             grid=grid,
             crop_grid=grid,
-            nucleus=nucleus,
+            nuclei=nucleus,
             resin=resin,
-            other_nuclei=nucleus[:, ::4, ::4] & False,
+            ridge=np.zeros_like(nucleus),
         )
         config = CellConfig(detached_reach_nm=reach_nm, coarse_slice_nm=50)
         return [bool(c) for c in label_cells(square, config=config).cells[:, 50, 97] == 1]

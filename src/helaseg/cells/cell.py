@@ -15,14 +15,10 @@ from numpy.typing import NDArray
 
 from helaseg._validate import check_positive, check_range
 from helaseg.cells.competition import find_basins, find_saddles, join_basins, pool_all
-from helaseg.cells.full_size import FullSize, Kind
-from helaseg.cells.nucleus import OTHER_STEP, NucleusResult
+from helaseg.cells.nucleus import NucleusResult
 from helaseg.cells.pixels import enlarge
-from helaseg.cells.shape import measure_cell, slice_records
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
-from helaseg.core.results import CLASS_NAMES, SegmentationResult
-from helaseg.core.volume import LabelVolume, Volume
 from helaseg.errors import ParameterError
 from helaseg.execution import Progress, WorkerPool, make_executor, ordered_map
 
@@ -110,76 +106,6 @@ class CellResult:
     flags: CellFlag
 
 
-def segment_cell(
-    crop: Volume,
-    nucleus: NucleusResult,
-    *,
-    config: CellConfig | None = None,
-    executor: WorkerPool | None = None,
-    progress: Progress | None = None,
-) -> SegmentationResult:
-    """Segment the cell in the middle of a crop, and its neighbours.
-
-    Parameters
-    ----------
-    crop : Volume
-        Image of one cell, the one that `nucleus` was found in.
-    nucleus : NucleusResult
-        From `segment_nucleus`.
-    config : CellConfig, optional
-        Settings.
-    executor : WorkerPool, optional
-        Where the slices are refined.
-    progress : callable, optional
-        Called as ``progress("cell", done, total)``.
-
-    Returns
-    -------
-    SegmentationResult
-        On the grid of the crop; its images are made slice by slice when read.
-
-    Raises
-    ------
-    GridMismatchError
-        If the nucleus belongs to another crop.
-
-    See Also
-    --------
-    label_cells : the method, step by step.
-    """
-    crop.grid.check_agrees(nucleus.crop_grid, names=("crop", "nucleus"))
-    cells = label_cells(nucleus, config=config, executor=executor, progress=progress)
-    return assemble(nucleus, cells)
-
-
-def assemble(nucleus: NucleusResult, cells: CellResult | None) -> SegmentationResult:
-    """Label images, measurements and records of a segmented crop.
-
-    Without `cells` the nucleus stands for itself: the cell image is empty and
-    what concerns the cell is nan.
-    """
-    grid = nucleus.crop_grid
-    own = None if cells is None else cells.cells == 1
-    if cells is None:
-        nothing = np.zeros(nucleus.grid.shape, np.uint8)
-        solid = nothing.view(bool)
-        flags = _flags(nothing, solid, nucleus)
-        cells = CellResult(grid=nucleus.grid, cells=nothing, solid=solid, flags=flags)
-
-    def view(kind: Kind) -> FullSize:
-        return FullSize(kind, nucleus.nucleus, cells.cells, cells.solid, nucleus.factor, grid)
-
-    return SegmentationResult(
-        labels=LabelVolume(data=view("labels"), grid=grid, names=CLASS_NAMES),
-        nucleus=LabelVolume(data=view("nucleus"), grid=grid, names={1: "nucleus"}),
-        cell=LabelVolume(data=view("cell"), grid=grid, names={1: "cell"}),
-        cells=LabelVolume(data=view("cells"), grid=grid, names={1: "target cell"}),
-        slices=slice_records(nucleus, own),
-        measurements=measure_cell(nucleus.nucleus, own, nucleus.grid),
-        flags=cells.flags,
-    )
-
-
 def label_cells(
     nucleus: NucleusResult,
     *,
@@ -237,7 +163,7 @@ def label_cells(
     n = grid.shape[0]
 
     def solid_slice(z: int) -> Mask:
-        return _solid(nucleus.resin[z], nucleus.nucleus[z], grid.pixel_nm, config)
+        return _solid(nucleus.resin[z], nucleus.nuclei[z] == 1, grid.pixel_nm, config)
 
     solid = np.empty(grid.shape, bool)
     for z, mask in enumerate(ordered_map(executor, solid_slice, range(n))):
@@ -249,8 +175,9 @@ def label_cells(
     def fine_slice(z: int) -> Labels:
         rough = coarse[z // factors[0]]
         labels = _flood(enlarge(rough, factors[1], grid.shape[1:]), solid[z])
-        _set_aside(labels, nucleus.nucleus[z], aside, config)
-        labels[nucleus.nucleus[z]] = 1
+        own = nucleus.nuclei[z] == 1
+        _set_aside(labels, own, aside, config)
+        labels[own] = 1
         return labels
 
     cells = np.zeros(grid.shape, np.uint8 if aside < 255 else np.uint16)
@@ -259,7 +186,7 @@ def label_cells(
         if progress:
             progress("cell", z + 1, n)
     _settle(cells, aside, reach=int(config.detached_reach_nm / grid.slice_nm + 1e-6))
-    return CellResult(grid=grid, cells=cells, solid=solid, flags=_flags(cells, solid, nucleus))
+    return CellResult(grid=grid, cells=cells, solid=solid, flags=flag_cell(cells, solid, nucleus))
 
 
 def _solid(resin: Mask, nucleus: Mask, pixel_nm: float, config: CellConfig) -> Mask:
@@ -329,34 +256,16 @@ def _compete(
 
 
 def _nuclei(nucleus: NucleusResult, factors: tuple[int, int, int]) -> Labels:
-    """Nuclei as markers on the coarse grid: 1 is the target's, others by 3-D component."""
-    from helaseg.image.labels import label
-
+    """Nuclei as markers on the coarse grid, numbered from 1 on, the target's first."""
     own = pool_all(nucleus.nucleus, factors)
-    others = nucleus.other_nuclei[:: factors[0]]
-    nearest = [
-        np.minimum(np.arange(m) * f // OTHER_STEP, n - 1)
-        for m, f, n in zip(own.shape[1:], factors[1:], others.shape[1:], strict=True)
-    ]
-    pieces = label(others[:, nearest[0][:, None], nearest[1][None, :]], connectivity=1)
-    # A place that the target's own nucleus covers is not another nucleus.
-    mine = np.unique(pieces[own])
-    slices_of = np.zeros(int(pieces.max()) + 1, np.int64)
-    for z in range(pieces.shape[0]):
-        slices_of[np.unique(pieces[z])] += 1
-    # One slice is not evidence enough, unless there is no more.
-    keep = slices_of >= min(3, pieces.shape[0])
-    keep[mine] = False
-    keep[0] = False
-    number = np.zeros(len(keep), np.int32)
-    number[keep] = (
-        np.arange(2, 2 + np.count_nonzero(keep))
-        if own.any()
-        else np.arange(1, 1 + np.count_nonzero(keep))
-    )
-    labels = number[pieces]
+    # The nuclei of other cells may touch the pixels beside them: any voxel will do.
+    labels = nucleus.nuclei[tuple(slice(0, None, f) for f in factors)].astype(np.int32)
+    labels[labels == 1] = 0
     labels[own] = 1
-    return labels
+    present = np.flatnonzero(np.bincount(labels.ravel()))
+    number = np.zeros(int(labels.max()) + 1, np.int32)
+    number[present] = np.arange(len(present)) if present[0] == 0 else np.arange(len(present)) + 1
+    return number[labels]
 
 
 def _target(
@@ -425,7 +334,7 @@ def _settle(cells: NDArray[np.unsignedinteger], aside: int, *, reach: int) -> No
     cells[cells == accepted] = 1
 
 
-def _flags(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResult) -> CellFlag:
+def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResult) -> CellFlag:
     """What the working volumes say about the target cell."""
     flags = CellFlag.NONE
     own = cells == 1

@@ -30,8 +30,8 @@ class FullSize:
     ----------
     kind : {"nucleus", "cell", "cells", "labels"}
         0/1 masks, instances, or the classes of `helaseg.core.results.CLASS_NAMES`.
-    nucleus : ndarray of bool, shape (Z, h, w)
-        Nucleus at the working pixel size.
+    nuclei : ndarray of unsigned integers, shape (Z, h, w)
+        Nuclei at the working pixel size, 1 is that of the target.
     cells : ndarray of unsigned integers, shape (Z, h, w)
         Instances, 1 is the target.
     solid : ndarray of bool, shape (Z, h, w)
@@ -43,7 +43,7 @@ class FullSize:
     """
 
     kind: Kind
-    nucleus: NDArray[np.bool_]
+    nuclei: NDArray[np.unsignedinteger]
     cells: NDArray[np.unsignedinteger]
     solid: NDArray[np.bool_]
     factor: int
@@ -79,7 +79,7 @@ class FullSize:
         return enlarge(small, self.factor, self.shape[1:])
 
     def _slice(self, z: int) -> NDArray[Any]:
-        nucleus = self.nucleus[z]
+        nucleus = self.nuclei[z] == 1
         if self.kind == "nucleus":
             return self._enlarge(nucleus.astype(np.uint8))
         if self.kind == "cells":

@@ -32,7 +32,7 @@ from helaseg.cells.nucleus_slice import (
     measure_shade,
     nucleus_like,
 )
-from helaseg.cells.pixels import join_pixels
+from helaseg.cells.pixels import enlarge, join_pixels
 from helaseg.core.grid import Grid
 from helaseg.core.volume import Volume
 from helaseg.errors import NothingFoundWarning, ParameterError
@@ -42,7 +42,7 @@ __all__ = ["NucleusConfig", "NucleusResult", "segment_nucleus"]
 
 Mask = NDArray[np.bool_]
 
-#: Pixels of the working grid per pixel of `NucleusResult.other_nuclei`, along y and x.
+#: The nuclei of other cells are looked for on every so many working pixels along y and x.
 OTHER_STEP = 4
 
 #: A seed as clear as this is taken without looking further.
@@ -61,12 +61,13 @@ class NucleusResult:
         The grid of the crop.
     factor : int
         Pixels joined along y and x.
-    nucleus, resin : ndarray of bool, shape of `grid`
-        The nucleus of the target cell, up to the midline of its envelope; the
-        resin of every slice.
-    other_nuclei : ndarray of bool, shape (Z, ceil(Y / 4), ceil(X / 4))
-        Places that look like the nucleus of another cell, one pixel of `grid`
-        in four along y and x.
+    nuclei : ndarray of uint8 or uint16, shape of `grid`
+        1 is the nucleus of the target cell up to the midline of its envelope,
+        2, 3, ... are those of other cells; 0 is no nucleus.
+    resin : ndarray of bool, shape of `grid`
+        The resin of every slice.
+    ridge : ndarray of uint8, shape of `grid`
+        Strength of dark lines, 200 for the strongest of each slice.
     confidence : tuple of float
         Agreement among the edge levels per slice, 0 to 1.
     events : tuple of str
@@ -84,9 +85,9 @@ class NucleusResult:
     grid: Grid
     crop_grid: Grid
     factor: int
-    nucleus: Mask
+    nuclei: NDArray[np.unsignedinteger]
     resin: Mask
-    other_nuclei: Mask
+    ridge: NDArray[np.uint8]
     confidence: tuple[float, ...]
     events: tuple[str, ...]
     seed_slice: int
@@ -97,6 +98,11 @@ class NucleusResult:
     def found(self) -> bool:
         """Whether there is a nucleus."""
         return self.seed_slice >= 0
+
+    @property
+    def nucleus(self) -> Mask:
+        """The nucleus of the target cell, a new array of the shape of `grid`."""
+        return self.nuclei == 1
 
 
 def segment_nucleus(
@@ -207,9 +213,9 @@ def segment_nucleus(
         grid=evidence.grid,
         crop_grid=crop.grid,
         factor=factor,
-        nucleus=path.nucleus,
+        nuclei=_number_nuclei(path.nucleus, other),
         resin=evidence.resin,
-        other_nuclei=other,
+        ridge=evidence.ridge,
         confidence=tuple(path.confidence),
         events=tuple(path.events),
         seed_slice=path.seed,
@@ -347,6 +353,30 @@ class _Propagation:
         if self.progress:
             # Two passes, each from its origin to both ends.
             self.progress("nucleus", self.done, 2 * (len(self.events) - 1))
+
+
+def _number_nuclei(own: Mask, other: Mask) -> NDArray[np.unsignedinteger]:
+    """1 for the target's nucleus, further numbers for what else looks like one in 3-D."""
+    from helaseg.image.labels import label
+
+    pieces = label(other, connectivity=1)
+    n = int(pieces.max())
+    slices_of = np.zeros(n + 1, np.int64)
+    keep = np.ones(n + 1, bool)
+    for z, plane in enumerate(pieces):
+        slices_of[np.unique(plane)] += 1
+        # A place that the target's own nucleus covers is not another nucleus.
+        keep[plane[own[z, ::OTHER_STEP, ::OTHER_STEP]]] = False
+    # One slice is not evidence enough, unless there is no more.
+    keep &= slices_of >= min(3, len(other))
+    keep[0] = False
+    number = np.zeros(n + 1, np.uint8 if np.count_nonzero(keep) < 254 else np.uint16)
+    number[keep] = np.arange(2, 2 + np.count_nonzero(keep))
+    nuclei = np.empty(own.shape, number.dtype)
+    for z, mask in enumerate(own):
+        nuclei[z] = enlarge(number[pieces[z]], OTHER_STEP, own.shape[1:])
+        nuclei[z][mask] = 1
+    return nuclei
 
 
 def keep_large_components(mask: Mask, fraction: float) -> None:

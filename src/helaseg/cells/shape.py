@@ -131,7 +131,7 @@ def slice_records(
     area_um2 = nucleus.crop_grid.face_areas_nm2[0] / 1e6
     records = []
     for z in range(nucleus.grid.shape[0]):
-        nucleus_px = _full_px(nucleus.nucleus[z], nucleus)
+        nucleus_px = _full_px(nucleus.nuclei[z] == 1, nucleus)
         cell_px = 0 if cell is None else _full_px(cell[z], nucleus)
         records.append(
             SliceRecord(

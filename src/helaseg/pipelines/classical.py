@@ -219,7 +219,8 @@ def segment(
     ParameterError
         If `seed_slice` lies outside the crop.
     """
-    from helaseg.cells.cell import assemble, label_cells
+    from helaseg.cells.assemble import assemble
+    from helaseg.cells.cell import label_cells
     from helaseg.cells.nucleus import segment_nucleus
     from helaseg.io import fingerprint
 
