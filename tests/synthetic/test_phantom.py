@@ -232,6 +232,19 @@ def test_contrast_noise_protrusions_and_debris_can_be_switched_off():
     assert (scene.organelles.home > 0).all()
 
 
+def test_resin_can_be_darker_than_cells():
+    config = dataclasses.replace(SMALL, shape=(2, 120, 120), n_cells=1)
+    dark = make_phantom(config, resin_grey=90.0)
+    light = make_phantom(config)
+    cell = light.truth["cell"].read()
+    np.testing.assert_array_equal(dark.truth["cell"].read(), cell)
+    images = [p.image.read().astype(float) for p in (dark, light)]
+    assert images[0][cell == 0].mean() < images[0][cell > 0].mean() - 30
+    # Cells stay as they are but for the blur at their border.
+    core = ndimage.binary_erosion(cell > 0, np.ones((1, 5, 5)))
+    np.testing.assert_array_equal(images[0][core], images[1][core])
+
+
 def test_no_cells_is_resin():
     empty = make_phantom(shape=(2, 64, 64), n_cells=0)
     assert empty.cells == ()
@@ -293,6 +306,7 @@ def test_config_survives_pickling_and_knows_its_extent():
         ({"cell_radius_nm": 0.0}, "'cell_radius_nm' must be positive, got 0.0"),
         ({"nucleus_fraction": 1.0}, "'nucleus_fraction' must lie between"),
         ({"envelope_nm": -1.0}, "'envelope_nm' must be positive"),
+        ({"resin_grey": 256.0}, "'resin_grey' must lie between 0.0 and 255.0, got 256.0"),
         ({"noise": -1.0}, "'noise' must be zero or positive, got -1.0"),
         ({"damaged_slices": 65}, "'damaged_slices' must lie between 0 and 64"),
         ({"colour": 1}, "a phantom has no setting 'colour'; the settings are shape"),

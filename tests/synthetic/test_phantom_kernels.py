@@ -249,15 +249,17 @@ def shade_arguments(shape, rng):
     owner[owner == 0] = 1
     depth = np.minimum(planes[2], s1 - 130).astype(np.float32)
     organ = rng.normal(0, 50, shape).astype(np.float32)
-    index = rng.integers(0, 8, shape).astype(np.int32)
+    index = rng.integers(0, 9, shape).astype(np.int32)
     along = rng.uniform(0, 500, shape).astype(np.float32)
-    kind = np.arange(8, dtype=np.int32)
-    home = np.array([1, 1, 2, 2, 1, 1, 0, 0], np.int32)
-    number = np.array([9, 0, 0, 0, 0, 0, 0, 0], np.int32)
+    kind = np.arange(9, dtype=np.int32)
+    home = np.array([1, 1, 2, 2, 1, 1, 0, 0, 1], np.int32)
+    number = np.array([9, 0, 0, 0, 0, 0, 0, 0, 0], np.int32)
     noise = [rng.normal(size=shape).astype(np.float32) for _ in range(8)]
     outputs = [np.empty(shape, np.float32)] + [np.empty(shape, np.uint16) for _ in range(4)]
-    inputs = [s1, s2, s1.copy(), owner, depth, organ, index, along, kind, home, number, *noise]
-    return [*inputs, 10.0, 40.0, 35.0, 600.0, 1.0, *outputs], outputs
+    graze = [rng.uniform(0, 20, shape).astype(np.float32) for _ in range(2)]
+    inputs = [s1, s2, s1.copy(), owner, depth, *graze, organ, index, along]
+    inputs += [kind, home, number, *noise]
+    return [*inputs, 10.0, 40.0, 35.0, 600.0, 201.5, 1.0, *outputs], outputs
 
 
 @pytest.mark.parametrize("shape", [(25, 31), (1, 40), (40, 1), (0, 4)])
@@ -274,8 +276,8 @@ def test_shade_is_the_same_compiled_and_as_python(shape):
 def test_shade_gives_truth_by_the_depths_alone(rng):
     arguments, (grey, cell, nucleus, envelope, mito) = shade_arguments((60, 60), rng)
     phantom_grey.shade(*arguments)
-    s1, s2, _, owner, depth, organ, index = arguments[:7]
-    between = 40.0 * (1 + np.clip(arguments[11], -0.5, 1.0))
+    s1, s2, _, owner, depth, _, _, organ, index = arguments[:9]
+    between = 40.0 * (1 + np.clip(arguments[13], -0.5, 1.0))
     room = np.minimum(s1, 0.5 * (s1 - s2 - between))
     np.testing.assert_array_equal(cell, np.where(room > 0, owner, 0))
     np.testing.assert_array_equal(nucleus, np.where((room > 0) & (depth > 0), owner, 0))

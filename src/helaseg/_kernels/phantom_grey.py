@@ -16,6 +16,7 @@ from ._jit import kernel
 
 # What a capsule is; `organelles.py` has the same numbers.
 MITOCHONDRION, LYSOSOME, DROPLET, VESICLE, DOT, NUCLEOLUS, GHOST, DEBRIS = range(8)
+CHROMOSOME = 8
 
 
 @kernel
@@ -40,6 +41,8 @@ def shade(
     bare,
     owner,
     depth,
+    graze_cell,
+    graze_nucleus,
     organ,
     index,
     along,
@@ -58,6 +61,7 @@ def shade(
     gap,
     half_band,
     sheet_nm,
+    resin,
     contrast,
     grey,
     cell,
@@ -67,9 +71,12 @@ def shade(
 ):
     """Grey value (before noise) and the four truths of every pixel.
 
+    `graze_cell` and `graze_nucleus` widen the membranes of cell and nucleus (nm):
+    a membrane that runs along the cut is seen through the depth of the slice.
     `step` is the pixel (nm), `gap` the mean resin between near cells (nm),
     `half_band` half the envelope (nm), `sheet_nm` the mean distance of ER sheets
-    (nm), `contrast` a factor on all that differs from the mean grey 165.
+    (nm), `resin` the grey value of resin beside a cell, `contrast` a factor on all
+    that differs from the mean grey 165.
     """
     rows, cols = s1.shape
     # A membrane thinner than a pixel gets wider and weaker by the same factor.
@@ -133,8 +140,7 @@ def shade(
                         amount = inner * ramp(-q, 0.0, 0.6)
                         g -= amount * 44.0 * weak * bell(u, thin)
                     if (
-                        what >= 0
-                        and what <= DOT
+                        ((what >= 0 and what <= DOT) or what == CHROMOSOME)
                         and n < -60.0
                         and room > 40.0
                         and home[index[r, c]] == ident
@@ -159,18 +165,25 @@ def shade(
                             )
                         elif what == VESICLE:
                             g = 160.0 + 3.0 * f - 40.0 * weak * bell(v - 8.0, thin)
+                        elif what == CHROMOSOME:
+                            # Condensed: no envelope, an uneven edge, no ER inside.
+                            solid = ramp(v + 40.0 * coarse[r, c], 0.0, 60.0)
+                            g += solid * (112.0 + 4.0 * f + 3.0 * coarse[r, c] - g)
                         else:
                             g -= 26.0 * ramp(v, 0.0, 15.0)
-                g -= 32.0 * weak * (bell(n - 13.0, 1.15 * thin) + bell(n + 15.0, 1.15 * thin))
+                wide = np.sqrt(thin * thin + graze_nucleus[r, c] * graze_nucleus[r, c])
+                both = bell(n - 13.0, 1.15 * wide) + bell(n + 15.0, 1.15 * wide)
+                g -= 32.0 * (8.0 / wide) * both
                 # Where cells meet, both membranes are seen edge to edge.
                 edge = 13.0 if room == s1[r, c] else 34.0
-                g -= edge * weak * bell(room - 7.0, thin)
+                wide = np.sqrt(thin * thin + graze_cell[r, c] * graze_cell[r, c])
+                g -= edge * (8.0 / wide) * bell(room - 7.0, wide)
             else:
                 away = ramp(-bare[r, c], 50.0, 1200.0)
                 far = ramp(-bare[r, c], 150.0, 900.0)
                 t = flat[r, c] - 0.8
                 plate = ramp(t, -0.1, 0.35)
-                g = 201.5 - 7.0 * away + 3.0 * slow[r, c]
+                g = resin - 7.0 * away + 3.0 * slow[r, c]
                 g -= far * 17.0 * plate
                 # Charge gathers along the edge of such a plate and in lone clouds.
                 g -= far * 62.0 * ramp(blob[r, c], 0.0, 1.6) * bell(t - 0.05, 0.16)

@@ -8,6 +8,7 @@ from typing import Any
 from helaseg._validate import as_int_zyx, as_zyx, check_positive, check_range
 from helaseg.core.grid import Grid
 from helaseg.errors import ParameterError
+from helaseg.synthetic.textures import RESIN_GREY, TextureConfig, check_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +24,17 @@ class PhantomConfig:
     n_cells : int
         Number of cells, those cut by the border included.
     packing : float
-        0: cells lie isolated in resin; 1: they touch their neighbours.
+        0: cells lie isolated in resin; towards 1 they touch their neighbours. At 1
+        they are gathered to a clump: they meet membrane to membrane and resin is
+        around the clump alone; its inner cells touch three others or more.
     seed : int
         Equal settings give equal voxels.
     cell_radius_nm : float, optional
         Mean in-plane radius of a cell; by default as large as `n_cells` allow,
         at most 7000 nm, about that of a real HeLa cell. [2]_
     n_border_cells : int, optional
-        Cells that a side face (y or x) cuts; by default a quarter of all.
+        Cells that a side face (y or x) cuts; by default a quarter of all, and
+        none at packing 1.
     n_flat_cells : int
         Cells of half the height of the others.
     nucleus_fraction : float
@@ -54,6 +58,9 @@ class PhantomConfig:
     noise : float
         Factor on the electron noise (1: standard deviation 4.3 in resin, 5.5 in
         cells, correlated over one pixel, as measured on the real slices). [1]_
+    resin_grey : float
+        Grey value of resin beside a cell. The default is that of the real slices,
+        brighter than cells (147); below about 120 resin is darker than they are. [1]_
     damaged_slices : int
         Slices with a charging fault: low contrast, dark, streaked.
 
@@ -82,6 +89,7 @@ class PhantomConfig:
     jitter_px: float = 0.7
     contrast: float = 1.0
     noise: float = 1.0
+    resin_grey: float = RESIN_GREY
     damaged_slices: int = 0
 
     def __post_init__(self) -> None:
@@ -92,9 +100,9 @@ class PhantomConfig:
             msg = f"'shape' must be at least 1 along z, y and x, got {self.shape}"
             raise ParameterError(msg)
         for name in ("n_cells", "seed", "n_flat_cells", "damaged_slices"):
-            _check_count(name, getattr(self, name))
+            check_count(name, getattr(self, name))
         if self.n_border_cells is not None:
-            _check_count("n_border_cells", self.n_border_cells)
+            check_count("n_border_cells", self.n_border_cells)
             check_range("n_border_cells", self.n_border_cells, 0, self.n_cells)
         if self.cell_radius_nm is not None:
             check_positive("cell_radius_nm", self.cell_radius_nm)
@@ -104,6 +112,7 @@ class PhantomConfig:
         check_range("packing", self.packing, 0.0, 1.0)
         check_range("nucleus_fraction", self.nucleus_fraction, 0.2, 0.85)
         check_positive("envelope_nm", self.envelope_nm)
+        check_range("resin_grey", self.resin_grey, 0.0, 255.0)
         positive_or_zero = (
             "mitochondria_per_um3",
             "protrusions",
@@ -130,6 +139,19 @@ class PhantomConfig:
         """Shape and voxel size of the volume."""
         return Grid(shape=self.shape, voxel_size_nm=self.voxel_size_nm)
 
+    def textures(self, damaged: tuple[int, ...]) -> TextureConfig:
+        """The part that concerns grey values, with the slices that are damaged."""
+        return TextureConfig(
+            seed=self.seed,
+            envelope_nm=self.envelope_nm,
+            mitochondria_per_um3=self.mitochondria_per_um3,
+            debris=self.debris,
+            contrast=self.contrast,
+            noise=self.noise,
+            resin_grey=self.resin_grey,
+            damaged_slices=damaged,
+        )
+
     @property
     def extent_nm(self) -> tuple[float, float, float]:
         """Size of the volume along z, y, x."""
@@ -140,9 +162,3 @@ class PhantomConfig:
     def gap_nm(self) -> float:
         """Mean resin that near cells keep between them: 800 nm at packing 0, none at 1."""
         return 800.0 * (1.0 - self.packing) ** 2
-
-
-def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        msg = f"'{name}' must be a whole number from 0 on, got {value!r}"
-        raise ParameterError(msg)

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._kernels import phantom as kernels
+from helaseg.core.grid import Grid
 from helaseg.synthetic.placement import Placement
+
+
+def extent_nm(grid: Grid) -> tuple[float, float, float]:
+    """Size of a volume along z, y, x."""
+    z, y, x = (float(n * s) for n, s in zip(grid.shape, grid.voxel_size_nm, strict=True))
+    return (z, y, x)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +58,19 @@ class NoiseField:
 
 
 def make_fields(
-    placement: Placement, extent_nm: tuple[float, float, float], seed: int, pixel_nm: float
+    radius_nm: float,
+    height_nm: float,
+    size_nm: tuple[float, float, float],
+    seed: int,
+    pixel_nm: float,
 ) -> dict[str, NoiseField]:
-    """All noise fields of a phantom, by name.
+    """All noise fields of a phantom whose cells have these mean half axes, by name.
 
     Shapes (waves, rough) depend on space alone; textures are not finer than
     1.5 pixels, because finer noise would only alias.
     """
-    r, h = placement.radius_nm, placement.height_nm
-    wide = min(6000.0, 0.3 * max(extent_nm[1:]))
+    r, h = radius_nm, height_nm
+    wide = min(6000.0, 0.3 * max(size_nm[1:]))
     pitches: dict[str, tuple[float, float]] = {
         "wave_a": (0.55 * h, 0.55 * r),
         "wave_b": (0.5 * h, 0.5 * r),
@@ -142,7 +153,7 @@ def surface_points(
 def keep_whole(
     placement: Placement,
     fields: dict[str, NoiseField],
-    extent_nm: tuple[float, float, float],
+    size_nm: tuple[float, float, float],
     rng: np.random.Generator,
     *,
     margin_nm: float = 120.0,
@@ -155,7 +166,7 @@ def keep_whole(
     eight rounds takes 6 % off the half axes that point at the face.
     """
     cells, nuclei = placement.cells.copy(), placement.nuclei.copy()
-    extent = np.asarray(extent_nm)
+    extent = np.asarray(size_nm)
     for i in np.flatnonzero(~placement.border):
         half = np.array([cells[i, 3], *[max(cells[i, 4], cells[i, 5])] * 2])
         whole = (cells[i, :3] - half > 0) & (cells[i, :3] + half < extent)

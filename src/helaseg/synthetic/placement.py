@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from helaseg.synthetic.clump import HALF_THICK, Clump, gather, make_clump
 from helaseg.synthetic.config import PhantomConfig
 
 #: Mean radius of a real HeLa cell in this specimen, the most that is chosen without being asked.
@@ -16,6 +17,12 @@ LARGEST_RADIUS_NM = 7000.0
 CELL_WAVE, NUCLEUS_WAVE = 0.085, 0.06
 #: How far the short waves move it, in nm (standard deviation), and at most in heights.
 CELL_ROUGH_NM, NUCLEUS_ROUGH_NM, MOST_ROUGH = 75.0, 60.0, 0.05
+
+#: A volume shallower than this many radii holds one layer of cells.
+LAYER_RADII = 2.8
+#: Half axis along z of the cells in a clump of one layer, over that of the clump: its
+#: sides stand nearly upright where the clump ends.
+COLUMN = 3.0
 
 FloatTable = NDArray[np.float64]
 
@@ -34,6 +41,8 @@ class Placement:
         Cells that were put on a side face of the volume.
     radius_nm, height_nm : float
         Mean half axis in plane and along z.
+    clump : Clump, optional
+        What fills the hollows between packed cells.
     """
 
     cells: FloatTable
@@ -41,6 +50,12 @@ class Placement:
     border: NDArray[np.bool_]
     radius_nm: float
     height_nm: float
+    clump: Clump | None = None
+
+    def half_height_nm(self, i: int) -> float:
+        """Half the height of cell `i`, which a clump of one layer cuts off."""
+        most = math.inf if self.clump is None else self.clump.half_nm
+        return float(min(self.cells[i, 3], most))
 
 
 def mean_radius_nm(config: PhantomConfig) -> tuple[float, float]:
@@ -61,7 +76,7 @@ def mean_radius_nm(config: PhantomConfig) -> tuple[float, float]:
     else:
         fill = 0.26 + 0.12 * config.packing
         radius = (fill * lz * ly * lx / (n * 4.18879)) ** (1 / 3)
-        if lz < 2.8 * radius:
+        if lz < LAYER_RADII * radius:
             spacing = math.sqrt(2 / math.sqrt(3) * ly * lx / n)
             radius = 0.5 * spacing * (0.78 + 0.14 * config.packing)
         radius = min(radius, LARGEST_RADIUS_NM, 0.36 * ly, 0.36 * lx)
@@ -80,12 +95,18 @@ def place_cells(config: PhantomConfig, rng: np.random.Generator) -> Placement:
        and, the more the packing, pull each cell to its nearest neighbour;
        border cells slide along their face.
     3. The wanted distance falls from 1.3 to 0.86 of the sum of the radii with
-       the packing: at 1 the ellipsoids overlap and neighbours share a face.
+       the packing: near 1 the ellipsoids overlap and neighbours share a face.
+    4. At packing 1 the cells are gathered to a clump instead. In a volume that is
+       shallow for whole round cells they stand side by side, as columns from the
+       lower to the upper side of the clump.
     """
     n = config.n_cells
+    packed = config.packing == 1 and n > 1
     radius, height = mean_radius_nm(config)
     lz, ly, lx = config.extent_nm
-    n_border = n // 4 if config.n_border_cells is None else config.n_border_cells
+    n_border = config.n_border_cells
+    if n_border is None:
+        n_border = 0 if packed else n // 4
     border = np.arange(n) >= n - n_border
     radii = radius * rng.uniform(0.92, 1.08, n)
     heights = np.minimum(
@@ -109,7 +130,14 @@ def place_cells(config: PhantomConfig, rng: np.random.Generator) -> Placement:
         on_face = border & (side // 2 == axis - 1)
         face = np.where(side % 2 == 0, 0.0, length) + offset
         low[on_face, axis] = high[on_face, axis] = face[on_face]
-    centre = _spread(rng.uniform(low, high), low, high, radii, radius / height, config.packing)
+    clump = None
+    if packed:
+        centre = gather(low, high, radii, np.array([radius / height, 1.0, 1.0]), rng)
+        flat_clump = lz < LAYER_RADII * radius
+        clump = make_clump(centre, radius, lz, flat=flat_clump)
+    else:
+        first = rng.uniform(low, high)
+        centre = _spread(first, low, high, radii, radius / height, config.packing)
     stretch = rng.uniform(0.92, 1.1, n)
     angle = rng.uniform(0, math.pi, n)
     cells = np.empty((n, 11))
@@ -131,7 +159,11 @@ def place_cells(config: PhantomConfig, rng: np.random.Generator) -> Placement:
     nuclei[:, 6], nuclei[:, 7] = np.cos(angle), np.sin(angle)
     nuclei[:, 8], nuclei[:, 9] = NUCLEUS_WAVE * np.cos(phase[1]), NUCLEUS_WAVE * np.sin(phase[1])
     nuclei[:, 10] = min(NUCLEUS_ROUGH_NM, MOST_ROUGH * height)
-    return Placement(cells=cells, nuclei=nuclei, border=border, radius_nm=radius, height_nm=height)
+    if clump is not None and flat_clump:
+        cells[:, 3] = COLUMN * HALF_THICK * lz
+    return Placement(
+        cells=cells, nuclei=nuclei, border=border, radius_nm=radius, height_nm=height, clump=clump
+    )
 
 
 def _spread(

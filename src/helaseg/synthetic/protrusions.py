@@ -43,10 +43,12 @@ def make_protrusions(
     directions = directions[rng.uniform(size=4 * n) < weight][:n]
     if len(directions) == 0:
         return stack([])
-    # What roots this far above or below the volume cannot reach it.
+    # What roots this far above or below the volume, or a clump, cannot reach it.
     height = body[0] + directions[:, 0] * body[3]
     n_blebs = round(len(directions) * n_blebs / n)
     seen = (height > -4000.0) & (height < config.extent_nm[0] + 4000.0)
+    if placement.clump is not None:
+        seen &= np.abs(height - placement.clump.middle_nm[0]) < placement.clump.half_nm + 500.0
     n_blebs = int(seen[:n_blebs].sum())
     directions = directions[seen]
     points, normals = surface_points(body, directions, fields)

@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._kernels import phantom as kernels
-from helaseg._kernels import phantom_grey
+from helaseg.synthetic.drawing import Drawing
+from helaseg.synthetic.paint import FRAME, GAP_MOST, Depths, RenderedSlice, paint_band
 from helaseg.synthetic.scene import Scene
 
 #: Rows drawn at a time: bounds the memory for a slice of any size.
 BAND_ROWS = 512
-#: Frame around a band: one pixel for the blur, one for the slopes of the ER.
-FRAME = 2
 #: Cytoplasm between nucleus and plasma membrane (nm).
 WALL_NM = 130.0
-#: Standard deviation of the noise before the blur in resin, and its rise per grey
-#: value below 200 (measured on the real slices: 4.3 in resin, 5.5 in nuclei after it).
-GRAIN, GRAIN_SLOPE = 17.6, 0.075
-#: Mean distance of ER sheets (nm).
-SHEET_NM = 600.0
-#: Largest factor on the gap between cells, see `phantom_grey.shade`.
-GAP_MOST = 2.0
 #: How far around a cell its depth is known (nm): where the resin is lighter.
 HALO_NM = 1300.0
 _FAR = np.float32(-1e6)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderedSlice:
-    """Grey values and truth of one slice, each of shape (Y, X).
-
-    Parameters
-    ----------
-    image : ndarray of uint8
-        Grey values.
-    cell, nucleus, envelope : ndarray of uint16
-        Id of the cell.
-    mitochondria : ndarray of uint16 or uint32
-        Id of the mitochondrion.
-    """
-
-    image: NDArray[np.uint8]
-    cell: NDArray[np.uint16]
-    nucleus: NDArray[np.uint16]
-    envelope: NDArray[np.uint16]
-    mitochondria: NDArray[Any]
-
-
-def empty_slice(scene: Scene) -> RenderedSlice:
-    """Arrays for `render_slice`, to be used again for every slice."""
-    shape = scene.config.shape[1:]
-    return RenderedSlice(
-        image=np.empty(shape, np.uint8),
-        cell=np.empty(shape, np.uint16),
-        nucleus=np.empty(shape, np.uint16),
-        envelope=np.empty(shape, np.uint16),
-        mitochondria=np.empty(shape, scene.mitochondria_dtype),
+def scene_drawing(scene: Scene) -> Drawing:
+    """The drawing of a scene."""
+    config, placement = scene.config, scene.placement
+    designs = {
+        i + 1: (float(np.sqrt(body[4] * body[5])), placement.half_height_nm(i))
+        for i, body in enumerate(placement.cells)
+    }
+    return Drawing(
+        grid=config.grid,
+        config=config,
+        damaged=scene.damaged,
+        n_cells=config.n_cells,
+        designs=designs,
+        organelles=scene.organelles,
+        draw=lambda z, out: render_slice(scene, z, out=out),
     )
 
 
@@ -68,13 +42,15 @@ def render_slice(scene: Scene, z: int, *, out: RenderedSlice | None = None) -> R
 
     Notes
     -----
-    1. Depth of every pixel in the nearest and in the second nearest cell.
+    1. Depth of every pixel in the nearest and in the second nearest cell, and in
+       the clump if the cells are packed.
     2. Depth in the nucleus of the cell that owns the pixel.
     3. Organelles and debris, as depths below their surfaces.
     4. Grey values and truth (`phantom_grey.shade`).
-    5. Electron noise, blur, rounding (`phantom.film`).
+    5. Electron noise, blur, rounding (`paint.paint_band`).
     """
-    out = empty_slice(scene) if out is None else out
+    if out is None:
+        out = RenderedSlice.empty(scene.config.shape[1:], scene.organelles)
     for start in range(0, scene.config.shape[1], BAND_ROWS):
         _render_band(scene, z, start, min(start + BAND_ROWS, scene.config.shape[1]), out)
     return out
@@ -93,10 +69,8 @@ def _render_band(scene: Scene, z: int, start: int, stop: int, out: RenderedSlice
         name: field.plane(z_nm, y_nm, x_nm, (step_y, step_x), np.empty(shape, np.float32))
         for name, field in scene.fields.items()
     }
-    s1, s2, bare, depth, organ = (np.full(shape, _FAR, np.float32) for _ in range(5))
-    along = np.zeros(shape, np.float32)
+    s1, s2, bare, depth = (np.full(shape, _FAR, np.float32) for _ in range(4))
     owner = np.zeros(shape, np.uint16)
-    index = np.full(shape, -1, np.int32)
     waves = (noise["wave_a"], noise["wave_b"], noise["rough"])
     boxes = {
         i: box
@@ -112,6 +86,9 @@ def _render_band(scene: Scene, z: int, start: int, stop: int, out: RenderedSlice
         parts = _capsule_depth(scene.protrusions[i], corner, (rows, cols), reach=bleb_reach)
         body = scene.placement.cells[i]
         kernels.add_cell(body, i + 1, *at, top, left, parts, stretch, *waves, s1, s2, bare, owner)
+    clump = scene.placement.clump
+    if clump is not None:
+        bare = clump.depth(s1, s2, at)
     for i, (top, left, rows, cols) in boxes.items():
         corner = (z_nm, y_nm + top * step_y, x_nm + left * step_x, step_y, step_x)
         nucleus = scene.placement.nuclei[i]
@@ -120,37 +97,15 @@ def _render_band(scene: Scene, z: int, start: int, stop: int, out: RenderedSlice
             nucleus, i + 1, *at, top, left, folds, *waves, s1, s2, bare, owner,
             GAP_MOST * config.gap_nm, WALL_NM, depth,
         )  # fmt: skip
-    things = scene.organelles
-    kernels.draw_capsules(things.capsules, *at, 0.0, organ, index, along)
-    grey = np.empty(shape, np.float32)
-    truth = [np.empty(shape, np.uint16) for _ in range(3)]
-    mitochondria = np.empty(shape, out.mitochondria.dtype)
-    names = ("rough", "sheet", "breaks", "fine", "coarse", "slow", "flat", "blob")
-    arguments: list[Any] = [s1, s2, bare, owner, depth, organ, index, along]
-    arguments += [things.kind, things.home, things.number, *(noise[name] for name in names)]
-    arguments += [config.grid.pixel_nm, config.gap_nm, 0.5 * config.envelope_nm, SHEET_NM]
-    arguments += [config.contrast, grey, *truth, mitochondria]
-    phantom_grey.shade(*arguments)
-    core = (slice(FRAME, -FRAME), slice(FRAME, -FRAME))
-    for target, plane in zip((out.cell, out.nucleus, out.envelope), truth, strict=True):
-        target[start:stop] = plane[core]
-    out.mitochondria[start:stop] = mitochondria[core]
-    grain, slope, gain, offset, lines = _exposure(scene, z)
-    inner = np.ascontiguousarray(grey[1:-1, 1:-1])
-    kernels.film(
-        config.seed, z, start, inner, grain, slope, gain, offset, lines, out.image[start:stop]
+    if clump is not None:
+        # Half the lead over the second cell stays the distance to the contact.
+        s1, s2 = bare, bare - (s1 - s2)
+    still = np.zeros(shape, np.float32)
+    depths = Depths(
+        s1=s1, s2=s2, bare=bare, owner=owner, nucleus=depth, graze_cell=still, graze_nucleus=still
     )
-
-
-def _exposure(scene: Scene, z: int) -> tuple[float, float, float, float, float]:
-    """Noise, its slope, gain, offset and row noise of a slice."""
-    rng = np.random.default_rng([scene.config.seed, 6, z])
-    f = scene.config.noise
-    gain, offset = 1 + f * rng.normal(0, 0.006), f * rng.normal(0, 0.8)
-    if z in scene.damaged:
-        return 2.5 * f * GRAIN, f * GRAIN_SLOPE, 0.45 * gain, 40.0 + offset, 14.0
-    # The gain turns about the mean grey value, so that it changes contrast alone.
-    return f * GRAIN, f * GRAIN_SLOPE, gain, 165.0 * (1 - gain) + offset, 0.9 * f
+    textures = config.textures(scene.damaged)
+    paint_band(depths, noise, scene.organelles, textures, config.gap_nm, z, start, at, out)
 
 
 def _box(

@@ -45,12 +45,6 @@ class Scene:
     jitter_nm: NDArray[np.float64]
     damaged: tuple[int, ...]
 
-    @property
-    def mitochondria_dtype(self) -> type[np.unsignedinteger]:
-        """uint16 unless there are too many mitochondria."""
-        most = int(self.organelles.number.max(initial=0))
-        return np.uint16 if most < 65536 else np.uint32
-
 
 def make_scene(config: PhantomConfig) -> Scene:
     """Build the scene: cells first, then what hangs on each of them.
@@ -63,7 +57,8 @@ def make_scene(config: PhantomConfig) -> Scene:
     n = config.n_cells
     rng_place, rng_slices = (np.random.default_rng([config.seed, k]) for k in (0, 1))
     placement = place_cells(config, rng_place)
-    fields = make_fields(placement, config.extent_nm, config.seed, config.grid.pixel_nm)
+    radius, height = placement.radius_nm, placement.height_nm
+    fields = make_fields(radius, height, config.extent_nm, config.seed, config.grid.pixel_nm)
     rng_whole = np.random.default_rng([config.seed, 7])
     placement = keep_whole(placement, fields, config.extent_nm, rng_whole)
     protrusions = []

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from helaseg.core.grid import Grid
 from helaseg.errors import OutputExistsError
 from helaseg.io.atomic import atomic_path
+from helaseg.synthetic.cases import case_drawing
 from helaseg.synthetic.config import PhantomConfig
-from helaseg.synthetic.phantom import TRUTHS, CellDescription, CellTally, changed_config
-from helaseg.synthetic.render import empty_slice, render_slice
+from helaseg.synthetic.drawing import TRUTHS, CellDescription, CellTally, Drawing
+from helaseg.synthetic.phantom import changed_config
+from helaseg.synthetic.render import scene_drawing
 from helaseg.synthetic.scene import make_scene
 
 
@@ -66,36 +68,85 @@ def write_phantom(
     3. The folder gets its name when everything is there; after an error
        nothing is left.
     """
-    config = changed_config(config, changes)
+    drawing = scene_drawing(make_scene(changed_config(config, changes)))
+    return write_drawing(folder, drawing, progress=progress)
+
+
+def write_case(
+    folder: str | os.PathLike[str],
+    name: str,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[CellDescription, ...]:
+    """Write one of the named cases.
+
+    Parameters
+    ----------
+    folder, progress
+        As for `write_phantom`.
+    name, seed
+        As for `make_case`.
+
+    Returns
+    -------
+    tuple of CellDescription
+        The cells in order of their ids.
+
+    Raises
+    ------
+    ParameterError
+        If no case has this name.
+    OutputExistsError
+        If the folder holds files.
+    """
+    settings = {"case": name, "seed": seed}
+    return write_drawing(
+        folder, case_drawing(name, seed=seed), settings=settings, progress=progress
+    )
+
+
+def write_drawing(
+    folder: str | os.PathLike[str],
+    drawing: Drawing,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[CellDescription, ...]:
+    """Write any phantom as `write_phantom` does; `settings` go into ``phantom.json``."""
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         msg = f"the output folder must be empty or new, {target} is not; choose another one"
         raise OutputExistsError(msg)
+    settings = dataclasses.asdict(drawing.config) if settings is None else settings
     with atomic_path(target) as partial:
-        return _write(partial, config, progress)
+        return _write(partial, drawing, settings, progress)
 
 
 def _write(
-    folder: Path, config: PhantomConfig, progress: Callable[[int, int], None] | None
+    folder: Path,
+    drawing: Drawing,
+    settings: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[CellDescription, ...]:
-    scene = make_scene(config)
-    tally = CellTally(scene)
-    plane = empty_slice(scene)
+    tally = CellTally(drawing)
+    plane = drawing.empty_slice()
     places = {"image": folder / "image"} | {name: folder / "truth" / name for name in TRUTHS}
     for place in places.values():
         place.mkdir(parents=True)
-    n_z = config.shape[0]
+    n_z = drawing.grid.shape[0]
     for z in range(n_z):
-        tally.add(z, render_slice(scene, z, out=plane))
+        drawing.draw(z, plane)
+        tally.add(z, plane)
         for name, place in places.items():
             path = place / f"{name}_z{z + 1:04d}.tif"
-            _write_slice(path, getattr(plane, name), config.grid, packed=name != "image")
+            _write_slice(path, getattr(plane, name), drawing.grid, packed=name != "image")
         if progress is not None:
             progress(z + 1, n_z)
     cells = tally.describe()
     record = {
-        "config": dataclasses.asdict(config),
-        "damaged_slices": list(scene.damaged),
+        "config": dict(settings),
+        "damaged_slices": list(drawing.damaged),
         "cells": [_without_nan(dataclasses.asdict(cell)) for cell in cells],
     }
     (folder / "phantom.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
