@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -11,7 +12,13 @@ import tifffile
 
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
-from helaseg.core.results import Provenance, SegmentationResult, SliceRecord, StepCost
+from helaseg.core.results import (
+    Invagination,
+    Provenance,
+    SegmentationResult,
+    SliceRecord,
+    StepCost,
+)
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import DataFormatError, GridMismatchError, JobError, ParameterError
 from helaseg.io import read_segmentation, write_segmentation, write_tiff
@@ -40,6 +47,8 @@ def result():
             cell_um2=0.3 * z,
             confidence=math.nan if z == 0 else 1 / (z + 1),
             event="absent" if z == 0 else "followed",
+            envelope_thickness_nm=math.nan if z == 0 else 50.5 + z,
+            envelope_confidence=math.nan if z == 0 else z / 8,
         )
         for z in range(6)
     )
@@ -48,6 +57,7 @@ def result():
         nucleus=label_volume((labels == 2).astype(np.uint8)),
         cell=label_volume(np.isin(labels, (1, 2))),
         cells=label_volume(cells),
+        envelope_confidence=label_volume((labels == 2).astype(np.uint8) * 37),
         slices=records,
         measurements={
             "cell_volume_um3": np.float64(1 / 3),
@@ -70,8 +80,10 @@ FILES = {
     "nucleus.tif",
     "cell.tif",
     "cells.tif",
+    "envelope_confidence.tif",
     "measurements.csv",
     "slices.csv",
+    "invaginations.csv",
     "provenance.json",
 }
 
@@ -83,7 +95,7 @@ def test_everything_comes_back(tmp_path, result, format):
     assert {f.name for f in (tmp_path / "out").iterdir()} == FILES | {labels}
     assert {f.name for f in files} == FILES | {labels}
     back = read_segmentation(tmp_path / "out")
-    for name in ("labels", "nucleus", "cell", "cells"):
+    for name in ("labels", "nucleus", "cell", "cells", "envelope_confidence"):
         got, want = getattr(back, name), getattr(result, name)
         assert got.grid.agrees_with(GRID)
         np.testing.assert_array_equal(got.read(), want.read())
@@ -137,6 +149,18 @@ def test_each_slice_is_computed_once(tmp_path, result):
     assert {name: view.n_read for name, view in views.items()} == dict.fromkeys(views, 6)
 
 
+def test_a_table_of_slices_from_before_the_envelope_was_measured(tmp_path, result):
+    write_segmentation(tmp_path, result)
+    table = tmp_path / "slices.csv"
+    lines = [line.rsplit(",", 2)[0] for line in table.read_text().splitlines()]
+    assert lines[0].endswith("event")
+    table.write_text("\n".join(lines) + "\n")
+    for got, want in zip(read_segmentation(tmp_path).slices, result.slices, strict=True):
+        assert got.nucleus_px == want.nucleus_px
+        assert math.isnan(got.envelope_thickness_nm)
+        assert math.isnan(got.envelope_confidence)
+
+
 def test_reading_is_lazy(tmp_path, result, monkeypatch):
     write_segmentation(tmp_path, result)
     read: list[int] = []
@@ -160,6 +184,7 @@ def test_a_smaller_result_leaves_nothing_of_the_earlier_one(tmp_path, result):
     write_segmentation(tmp_path, small)
     back = read_segmentation(tmp_path)
     assert back.cells is None
+    assert back.envelope_confidence is None
     assert back.provenance is None
     assert back.slices == ()
     assert dict(back.measurements) == {}
@@ -207,3 +232,28 @@ def test_damaged_folders_are_named(tmp_path, result):
         read_segmentation(tmp_path)
     with pytest.raises(ParameterError, match="'format' must be one of"):
         write_segmentation(tmp_path, result, format="png")
+
+
+def test_invaginations_come_back_and_may_be_missing(tmp_path, result):
+    hole = Invagination(
+        id=1,
+        kind="pocket",
+        volume_um3=0.25,
+        depth_nm=math.nan,
+        opening_um2=0.0,
+        opening_width_nm=0.0,
+        n_openings=0,
+        centroid_z_nm=1.0,
+        centroid_y_nm=2.5,
+        centroid_x_nm=3.0,
+        direction_z=math.nan,
+        direction_y=math.nan,
+        direction_x=math.nan,
+    )
+    write_segmentation(tmp_path, dataclasses.replace(result, invaginations=(hole,)))
+    (again,) = read_segmentation(tmp_path).invaginations
+    np.testing.assert_equal(dataclasses.asdict(again), dataclasses.asdict(hole))
+    write_segmentation(tmp_path, result)
+    assert (tmp_path / "invaginations.csv").read_text().startswith("id,kind,volume_um3")
+    (tmp_path / "invaginations.csv").unlink()  # as an earlier version left it
+    assert read_segmentation(tmp_path).invaginations == ()

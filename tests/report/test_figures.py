@@ -297,6 +297,15 @@ def test_slices_have_units_events_and_z(result):
     assert areas.lines[0].get_ydata() == pytest.approx([r.cell_um2 for r in result.slices])
 
 
+def test_slices_show_the_confidence_of_the_envelope_where_it_was_measured(result):
+    assert len(plot_slices(result.slices).axes[1].lines) == 1
+    measured = [dataclasses.replace(r, envelope_confidence=0.1 * r.z) for r in result.slices]
+    sure = plot_slices(measured).axes[1]
+    assert sure.lines[1].get_ydata() == pytest.approx([0.1 * r.z for r in result.slices])
+    names = [t.get_text() for t in sure.get_legend().get_texts()]
+    assert names[:2] == ["nucleus", "envelope"]
+
+
 def test_slices_of_one_record(result):
     figure = plot_slices(result.slices[4:5])
     assert colours_near(figure, style.PLAIN) > 5

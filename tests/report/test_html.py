@@ -166,7 +166,7 @@ def test_page_is_replaced_and_nothing_else_is_left(tmp_path, result):
     before = {p.name for p in folder.iterdir()}
     first = write_segment_report(folder).read_text(encoding="utf-8")
     assert write_segment_report(folder).read_text(encoding="utf-8") == first
-    assert {p.name for p in folder.iterdir()} == before | {"report.html"}
+    assert {p.name for p in folder.iterdir()} == before | {"report.html", "shape.png"}
 
 
 def test_page_needs_a_folder(tmp_path):

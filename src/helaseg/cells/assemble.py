@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from helaseg.cells.cell import CellConfig, CellResult, flag_cell, label_cells
+from helaseg.cells.envelope import EnvelopeConfig, EnvelopeResult, measure_envelope
 from helaseg.cells.full_size import FullSize, Kind
+from helaseg.cells.invaginations import InvaginationConfig
 from helaseg.cells.nucleus import NucleusResult
-from helaseg.cells.shape import measure_cell, slice_records
+from helaseg.cells.records import slice_records
+from helaseg.cells.shape import ShapeConfig, describe_cell
 from helaseg.core.results import CLASS_NAMES, SegmentationResult
 from helaseg.core.volume import LabelVolume, Volume
 from helaseg.execution import Progress, WorkerPool
@@ -18,6 +23,7 @@ def segment_cell(
     nucleus: NucleusResult,
     *,
     config: CellConfig | None = None,
+    envelope: EnvelopeConfig | None = None,
     executor: WorkerPool | None = None,
     progress: Progress | None = None,
 ) -> SegmentationResult:
@@ -31,10 +37,13 @@ def segment_cell(
         From `segment_nucleus`.
     config : CellConfig, optional
         Settings.
+    envelope : EnvelopeConfig, optional
+        Settings of the nuclear envelope.
     executor : WorkerPool, optional
         Where the slices are refined.
     progress : callable, optional
-        Called as ``progress("cell", done, total)``.
+        Called as ``progress("envelope", done, total)`` and
+        ``progress("cell", done, total)``.
 
     Returns
     -------
@@ -48,36 +57,58 @@ def segment_cell(
 
     See Also
     --------
-    label_cells : the method, step by step.
+    measure_envelope, label_cells : the methods, step by step.
     """
-    crop.grid.check_agrees(nucleus.crop_grid, names=("crop", "nucleus"))
+    measured = measure_envelope(
+        crop, nucleus, config=envelope, executor=executor, progress=progress
+    )
     cells = label_cells(nucleus, config=config, executor=executor, progress=progress)
-    return assemble(nucleus, cells)
+    return assemble(nucleus, measured, cells)
 
 
-def assemble(nucleus: NucleusResult, cells: CellResult | None) -> SegmentationResult:
+def assemble(
+    nucleus: NucleusResult,
+    envelope: EnvelopeResult,
+    cells: CellResult | None,
+    *,
+    shape: ShapeConfig | None = None,
+    invaginations: InvaginationConfig | None = None,
+) -> SegmentationResult:
     """Label images, measurements and records of a segmented crop.
 
     Without `cells` the nucleus stands for itself: the cell image is empty and
     what concerns the cell is nan.
+
+    Notes
+    -----
+    Shapes are measured at the working pixel size, on the nucleus up to the midline
+    of its envelope.
     """
     grid = nucleus.crop_grid
-    own = None if cells is None else cells.cells == 1
+    inner = np.empty(nucleus.grid.shape, bool)
+    for z in range(len(inner)):
+        inner[z] = envelope.nucleus(z, factor=nucleus.factor)
+    own = None if cells is None else (cells.cells == 1) | inner
     if cells is None:
         nothing = np.zeros(nucleus.grid.shape, np.uint8)
         solid = nothing.view(bool)
         flags = flag_cell(nothing, solid, nucleus)
         cells = CellResult(grid=nucleus.grid, cells=nothing, solid=solid, flags=flags)
 
-    def view(kind: Kind) -> FullSize:
-        return FullSize(kind, nucleus.nuclei, cells.cells, cells.solid, nucleus.factor, grid)
+    def view(kind: Kind, names: Mapping[int, str]) -> LabelVolume:
+        data = FullSize(kind, envelope, cells.cells, cells.solid, nucleus.factor)
+        return LabelVolume(data=data, grid=grid, names=names)
 
+    described = describe_cell(inner, own, nucleus.grid, config=shape, invaginations=invaginations)
+    nucleus_image, cell_image = view("nucleus", {1: "nucleus"}), view("cell", {1: "cell"})
     return SegmentationResult(
-        labels=LabelVolume(data=view("labels"), grid=grid, names=CLASS_NAMES),
-        nucleus=LabelVolume(data=view("nucleus"), grid=grid, names={1: "nucleus"}),
-        cell=LabelVolume(data=view("cell"), grid=grid, names={1: "cell"}),
-        cells=LabelVolume(data=view("cells"), grid=grid, names={1: "target cell"}),
-        slices=slice_records(nucleus, own),
-        measurements=measure_cell(nucleus.nucleus, own, nucleus.grid),
+        labels=view("labels", CLASS_NAMES),
+        nucleus=nucleus_image,
+        cell=cell_image,
+        cells=view("cells", {1: "target cell"}),
+        envelope_confidence=view("envelope_confidence", {}),
+        slices=slice_records(nucleus, envelope, nucleus_image=nucleus_image, cell_image=cell_image),
+        invaginations=described.invaginations,
+        measurements={**described.measurements, **envelope.measurements()},
         flags=cells.flags,
     )

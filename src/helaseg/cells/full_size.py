@@ -1,8 +1,8 @@
-"""Results at the pixel size of the crop, made slice by slice from the working masks.
+"""Results at the pixel size of the crop, made slice by slice when they are read.
 
-A 300 x 2000 x 2000 crop has 1.2e9 voxels; its masks at the working pixel size
-are four times smaller, so only those are kept and each slice is enlarged when
-somebody reads it.
+A 300 x 2000 x 2000 crop has 1.2e9 voxels. Kept are the masks of the cells at the
+working pixel size, four times smaller, and the curves of the envelope, from
+which the nucleus is drawn at the pixels of the crop.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from helaseg.cells.envelope import EnvelopeResult
 from helaseg.cells.pixels import enlarge
 from helaseg.core.grid import Grid
 
-#: Thickness of the band that stands for the nuclear envelope (Etch a Cell, 70 nm).
-ENVELOPE_NM = 70.0
-
-Kind = Literal["nucleus", "cell", "cells", "labels"]
+Kind = Literal["nucleus", "cell", "cells", "labels", "envelope_confidence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +26,29 @@ class FullSize:
 
     Parameters
     ----------
-    kind : {"nucleus", "cell", "cells", "labels"}
-        0/1 masks, instances, or the classes of `helaseg.core.results.CLASS_NAMES`.
-    nuclei : ndarray of unsigned integers, shape (Z, h, w)
-        Nuclei at the working pixel size, 1 is that of the target.
+    kind : {"nucleus", "cell", "cells", "labels", "envelope_confidence"}
+        0/1 masks, instances, the classes of `helaseg.core.results.CLASS_NAMES`, or
+        confidence in percent on the band of the envelope (1 to 100, 0 elsewhere).
+    envelope : EnvelopeResult
+        The nucleus of the target cell and its envelope.
     cells : ndarray of unsigned integers, shape (Z, h, w)
-        Instances, 1 is the target.
+        Instances at the working pixel size, 1 is the target.
     solid : ndarray of bool, shape (Z, h, w)
         Everything that is not resin.
     factor : int
         Pixels of the crop per working pixel along y and x.
-    grid : Grid
-        The grid of the crop.
     """
 
     kind: Kind
-    nuclei: NDArray[np.unsignedinteger]
+    envelope: EnvelopeResult
     cells: NDArray[np.unsignedinteger]
     solid: NDArray[np.bool_]
     factor: int
-    grid: Grid
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the crop."""
+        return self.envelope.grid
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -75,42 +76,36 @@ class FullSize:
             out[k] = self._slice(number)[rest]
         return out
 
-    def _enlarge(self, small: NDArray[Any]) -> NDArray[Any]:
-        return enlarge(small, self.factor, self.shape[1:])
-
     def _slice(self, z: int) -> NDArray[Any]:
-        nucleus = self.nuclei[z] == 1
+        if self.kind == "envelope_confidence":
+            return self._percent(z)
+        nucleus = self.envelope.nucleus(z)
         if self.kind == "nucleus":
-            return self._enlarge(nucleus.astype(np.uint8))
+            return nucleus.view(np.uint8)
         if self.kind == "cells":
-            return self._enlarge(self.cells[z])
+            cells = self._enlarge(self.cells[z])
+            cells[nucleus] = 1
+            return cells
         cell = self.cells[z] == 1
         if self.kind == "cell":
-            return self._enlarge(cell.astype(np.uint8))
-        classes = np.zeros(nucleus.shape, np.uint8)
+            return (self._enlarge(cell) | nucleus).view(np.uint8)
+        classes = np.zeros(cell.shape, np.uint8)
         classes[self.solid[z] | (self.cells[z] > 0)] = 4
         classes[cell] = 1
-        classes[nucleus] = 2
         labels = self._enlarge(classes)
-        if nucleus.any():
-            labels[envelope_band(self._enlarge(nucleus), self.grid.pixel_nm)] = 3
+        labels[nucleus] = 2
+        labels[np.isfinite(self.envelope.band(z))] = 3
         return labels
 
+    def _percent(self, z: int) -> NDArray[np.uint8]:
+        band = self.envelope.band(z)
+        percent = np.zeros(band.shape, np.uint8)
+        there = np.isfinite(band)
+        # At least 1: an envelope that cannot be seen is not the same as no envelope.
+        percent[there] = np.maximum(np.rint(100 * band[there]), 1)
+        return percent
 
-def envelope_band(nucleus: NDArray[np.bool_], pixel_nm: float) -> NDArray[np.bool_]:
-    """The band of `ENVELOPE_NM` on the border of a nucleus, half of it on either side.
-
-    Parameters
-    ----------
-    nucleus : ndarray of bool, shape (Y, X)
-        Nucleus up to the midline of the envelope.
-    pixel_nm : float
-        Pixel size.
-    """
-    from helaseg.image.morphology import binary_dilation, binary_erosion
-
-    half_px = ENVELOPE_NM / 2 / pixel_nm
-    # The border runs between pixels, half a pixel from the outermost centre. The
-    # extra half pixel is given to the outer side, so that the band has its full width.
-    outer = binary_dilation(nucleus, radius_px=half_px + 0.5)
-    return outer & ~binary_erosion(nucleus, radius_px=half_px)
+    def _enlarge(self, small: NDArray[Any]) -> NDArray[Any]:
+        """A new array at the pixels of the crop."""
+        large = enlarge(small, self.factor, self.shape[1:])
+        return large.copy() if self.factor == 1 else large

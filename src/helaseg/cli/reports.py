@@ -40,7 +40,7 @@ def write_reports(
         The page of the run. A page that shows what its cell holds now is not
         written again.
     """
-    from helaseg.report import write_run_report, write_segment_report
+    from helaseg.report.html import SHAPE_PICTURE, write_run_report, write_segment_report
 
     journal = Journal(out / JOURNAL_NAME)
     for done, (cell_id, folder) in enumerate(folders.items(), start=1):
@@ -51,7 +51,7 @@ def write_reports(
         if not journal.is_done(key, print_):
             journal.remove_outputs([key])
             page = write_segment_report(folder)
-            journal.record(key, print_, outputs=[page])
+            journal.record(key, print_, outputs=[page, *folder.glob(SHAPE_PICTURE)])
         if progress:
             progress("report", done, len(folders))
     return write_run_report(out, scores=scores, scores_by_cell=scores_by_cell)

@@ -22,10 +22,13 @@ OUTPUTS = (
     "nucleus",
     "cell",
     "cells",
+    "envelope_confidence",
     "measurements",
     "slices",
+    "invaginations",
     "provenance",
     "report",
+    "shape",
 )
 
 

@@ -1,16 +1,17 @@
-"""What a job leaves behind: `Provenance`, `SliceRecord`, `SegmentationResult`."""
+"""What a job leaves behind: `Provenance`, `SliceRecord`, `Invagination`, `SegmentationResult`."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume
@@ -91,6 +92,11 @@ class SliceRecord:
     event : str
         What the propagation did: ``"seed"``, ``"followed"``, ``"bridged"``,
         ``"absent"``; ``"blank"`` for a slice without structure.
+    envelope_thickness_nm : float
+        Median thickness of the nuclear envelope where it is confident; nan where it
+        is nowhere.
+    envelope_confidence : float
+        Mean over the envelope of the slice, 0 to 1; nan without a nucleus.
     """
 
     z: int
@@ -100,6 +106,51 @@ class SliceRecord:
     cell_um2: float
     confidence: float
     event: str
+    envelope_thickness_nm: float = math.nan
+    envelope_confidence: float = math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invagination:
+    """One place where the outside reaches into a nucleus.
+
+    Parameters
+    ----------
+    id : int
+        From 1, by falling volume.
+    kind : {"invagination", "tunnel", "pocket"}
+        With one opening, with several, with none.
+    volume_um3 : float
+        Volume up to the ball that rolls over the opening.
+    depth_nm : float
+        Longest way from the opening to its end, inside; the length of a
+        tunnel; nan for a pocket.
+    opening_um2 : float
+        Area of the opening, as a flat surface; of all openings together.
+    opening_width_nm : float
+        Diameter of a circle of that area (of each opening, in the mean).
+    n_openings : int
+        How many openings it has.
+    centroid_z_nm, centroid_y_nm, centroid_x_nm : float
+        Mean position, in the coordinates of the grid.
+    direction_z, direction_y, direction_x : float
+        Unit vector in which it enters: inwards at right angles to the opening;
+        from the larger to the next opening of a tunnel; nan for a pocket.
+    """
+
+    id: int
+    kind: Literal["invagination", "tunnel", "pocket"]
+    volume_um3: float
+    depth_nm: float
+    opening_um2: float
+    opening_width_nm: float
+    n_openings: int
+    centroid_z_nm: float
+    centroid_y_nm: float
+    centroid_x_nm: float
+    direction_z: float
+    direction_y: float
+    direction_x: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +167,13 @@ class SegmentationResult:
         0/1, the whole target cell with its nucleus.
     cells : LabelVolume, optional
         Instances: the target cell is 1, its neighbours follow.
+    envelope_confidence : LabelVolume, optional
+        How sure the place of the nuclear envelope is, in percent: 1 to 100 on the
+        band of class 3, 0 elsewhere.
     slices : tuple of SliceRecord
         One per slice.
+    invaginations : tuple of Invagination
+        Of the nucleus, by falling volume.
     measurements : mapping
         Volumes, areas, ratios, with the unit in each name.
     flags : CellFlag
@@ -130,7 +186,9 @@ class SegmentationResult:
     nucleus: LabelVolume
     cell: LabelVolume
     cells: LabelVolume | None = None
+    envelope_confidence: LabelVolume | None = None
     slices: tuple[SliceRecord, ...] = ()
+    invaginations: tuple[Invagination, ...] = ()
     measurements: Mapping[str, Any] = field(default_factory=dict)
     flags: CellFlag = CellFlag.NONE
     provenance: Provenance | None = None

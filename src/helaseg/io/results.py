@@ -17,6 +17,7 @@ from helaseg._validate import check_choice
 from helaseg.core.objects import CellFlag
 from helaseg.core.results import (
     CLASS_NAMES,
+    Invagination,
     Provenance,
     SegmentationResult,
     SliceRecord,
@@ -31,6 +32,9 @@ from helaseg.io.tiff_write import write_tiff
 from helaseg.io.volumes import open_volume
 
 _SLICE_COLUMNS = tuple(field.name for field in dataclasses.fields(SliceRecord))
+_INVAGINATION_COLUMNS = tuple(field.name for field in dataclasses.fields(Invagination))
+#: What an earlier version did not write; those numbers are nan.
+_LATER_COLUMNS = ("envelope_thickness_nm", "envelope_confidence")
 
 
 class MaskArray(LazyArray):
@@ -60,8 +64,10 @@ def write_segmentation(
     folder : path-like
         Gets ``labels.tif`` (or ``labels.ome.zarr``), ``nucleus.tif`` and
         ``cell.tif`` (0/255), ``cells.tif`` if the result has instances,
-        ``measurements.csv``, ``slices.csv`` and ``provenance.json``. Other files
-        stay; the same files of an earlier result are replaced or removed.
+        ``envelope_confidence.tif`` (percent on the band of the envelope) if it has
+        one, ``measurements.csv``, ``slices.csv``, ``invaginations.csv`` and
+        ``provenance.json``. Other files stay; the same files of an earlier result
+        are replaced or removed.
     result : SegmentationResult
         What to write.
     format : {"tiff", "ome-zarr"}
@@ -83,20 +89,25 @@ def write_segmentation(
     """
     check_choice("format", format, ("tiff", "ome-zarr"))
     folder = Path(folder)
-    for name in ("labels.tif", "labels.ome.zarr", "cells.tif", "provenance.json"):
+    optional = {"cells.tif": result.cells, "envelope_confidence.tif": result.envelope_confidence}
+    for name in ("labels.tif", "labels.ome.zarr", "provenance.json", *optional):
         _remove(folder / name)
     files = [folder / f"{name}.tif" for name in ("nucleus", "cell")]
     for file, volume in zip(files, (result.nucleus, result.cell), strict=True):
         write_tiff(file, MaskArray(volume.data, value=255), volume.grid)
-    if result.cells is not None:
-        files.append(folder / "cells.tif")
-        write_tiff(files[-1], result.cells.data, result.cells.grid)
+    for name, image in optional.items():
+        if image is not None:
+            files.append(folder / name)
+            write_tiff(files[-1], image.data, image.grid)
     files.append(folder / "measurements.csv")
     values = [_text(v) for v in result.measurements.values()]
     write_rows(files[-1], [*result.measurements, "flags"], [[*values, result.flags.names]])
     files.append(folder / "slices.csv")
     rows = [[_text(getattr(s, c)) for c in _SLICE_COLUMNS] for s in result.slices]
     write_rows(files[-1], _SLICE_COLUMNS, rows)
+    files.append(folder / "invaginations.csv")
+    rows = [[_text(getattr(s, c)) for c in _INVAGINATION_COLUMNS] for s in result.invaginations]
+    write_rows(files[-1], _INVAGINATION_COLUMNS, rows)
     if result.provenance is not None:
         files.append(folder / "provenance.json")
         with atomic_path(files[-1]) as part:
@@ -144,14 +155,19 @@ def read_segmentation(folder: str | os.PathLike[str]) -> SegmentationResult:
         mask.grid.check_agrees(labels.grid, names=(name, "labels"))
         data = MaskArray(mask.data, value=1)
         masks[name] = LabelVolume(data=data, grid=labels.grid, names={1: name})
-    instances = folder / "cells.tif"
+    optional = {
+        name: _open_labels(path)
+        for name in ("cells", "envelope_confidence")
+        if (path := folder / f"{name}.tif").exists()
+    }
     row = _one_row(folder / "measurements.csv")
     return SegmentationResult(
         labels=LabelVolume(data=labels.data, grid=labels.grid, names=CLASS_NAMES),
         nucleus=masks["nucleus"],
         cell=masks["cell"],
-        cells=_open_labels(instances) if instances.exists() else None,
+        **optional,
         slices=_read_slices(folder / "slices.csv"),
+        invaginations=_read_invaginations(folder / "invaginations.csv"),
         measurements={k: _value(v) for k, v in row.values.items() if k != "flags"},
         flags=row.convert("flags", CellFlag.from_names),
         provenance=_read_provenance(folder / "provenance.json"),
@@ -182,14 +198,29 @@ def _read_slices(path: Path) -> tuple[SliceRecord, ...]:
             cell_px=row.integer("cell_px"),
             nucleus_um2=row.number("nucleus_um2"),
             cell_um2=row.number("cell_um2"),
-            # A slice without nucleus has no confidence.
-            confidence=math.nan
-            if row.values["confidence"] in ("", "nan")
-            else row.number("confidence"),
+            confidence=_number_or_nan(row, "confidence"),
             event=row.values["event"],
+            **{column: _number_or_nan(row, column) for column in _LATER_COLUMNS},
         )
-        for row in read_rows(path, _SLICE_COLUMNS)
+        for row in read_rows(path, [c for c in _SLICE_COLUMNS if c not in _LATER_COLUMNS])
     )
+
+
+def _read_invaginations(path: Path) -> tuple[Invagination, ...]:
+    # An earlier version did not write them.
+    rows = read_rows(path, _INVAGINATION_COLUMNS) if path.exists() else ()
+    others = [c for c in _INVAGINATION_COLUMNS if c not in ("id", "kind", "n_openings")]
+    found = []
+    for row in rows:
+        values: dict[str, Any] = {column: _number_or_nan(row, column) for column in others}
+        values |= {column: row.integer(column) for column in ("id", "n_openings")}
+        found.append(Invagination(kind=row.values["kind"], **values))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def _number_or_nan(row: TableRow, column: str) -> float:
+    """A slice without nucleus has no confidence, an earlier file lacks columns."""
+    return math.nan if row.values.get(column, "") in ("", "nan") else row.number(column)
 
 
 def _read_provenance(path: Path) -> Provenance | None:

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 from helaseg.cells.background import BackgroundConfig
 from helaseg.cells.cell import CellConfig
 from helaseg.cells.detect import DetectConfig
+from helaseg.cells.envelope_slice import EnvelopeConfig
+from helaseg.cells.invaginations import InvaginationConfig
 from helaseg.cells.nucleus import NucleusConfig
 from helaseg.cells.rois import RoiConfig
+from helaseg.cells.shape import ShapeConfig
 from helaseg.cells.track import TrackConfig
 from helaseg.core.grid import Roi
 from helaseg.core.objects import Detection, Track
@@ -37,15 +40,24 @@ class SegmentConfig:
         Resin of every slice.
     nucleus : NucleusConfig
         Nucleus and superpixels.
+    envelope : EnvelopeConfig
+        Nuclear envelope.
     cell : CellConfig
         Whole cells.
+    shape : ShapeConfig
+        Measures.
+    invaginations : InvaginationConfig
+        What counts as an invagination.
     seed : int
         Of all randomness; the present steps have none.
     """
 
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
     nucleus: NucleusConfig = field(default_factory=NucleusConfig)
+    envelope: EnvelopeConfig = field(default_factory=EnvelopeConfig)
     cell: CellConfig = field(default_factory=CellConfig)
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
+    invaginations: InvaginationConfig = field(default_factory=InvaginationConfig)
     seed: int = 0
 
 
@@ -65,8 +77,14 @@ class RunConfig:
         Boxes around the cells.
     nucleus : NucleusConfig
         Nucleus and superpixels.
+    envelope : EnvelopeConfig
+        Nuclear envelope.
     cell : CellConfig
         Whole cells.
+    shape : ShapeConfig
+        Measures.
+    invaginations : InvaginationConfig
+        What counts as an invagination.
     seed : int
         Of all randomness; the present steps have none.
     """
@@ -76,14 +94,23 @@ class RunConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     rois: RoiConfig = field(default_factory=RoiConfig)
     nucleus: NucleusConfig = field(default_factory=NucleusConfig)
+    envelope: EnvelopeConfig = field(default_factory=EnvelopeConfig)
     cell: CellConfig = field(default_factory=CellConfig)
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
+    invaginations: InvaginationConfig = field(default_factory=InvaginationConfig)
     seed: int = 0
 
     @property
     def segment(self) -> SegmentConfig:
         """The part that concerns one cell."""
         return SegmentConfig(
-            background=self.background, nucleus=self.nucleus, cell=self.cell, seed=self.seed
+            background=self.background,
+            nucleus=self.nucleus,
+            envelope=self.envelope,
+            cell=self.cell,
+            shape=self.shape,
+            invaginations=self.invaginations,
+            seed=self.seed,
         )
 
 
@@ -221,6 +248,7 @@ def segment(
     """
     from helaseg.cells.assemble import assemble
     from helaseg.cells.cell import label_cells
+    from helaseg.cells.envelope import measure_envelope
     from helaseg.cells.nucleus import segment_nucleus
     from helaseg.io import fingerprint
 
@@ -243,12 +271,22 @@ def segment(
                 executor=pool,
                 progress=progress,
             )
+        with timer.measured("envelope"):
+            envelope = measure_envelope(
+                volume, nucleus, config=config.envelope, executor=pool, progress=progress
+            )
         cells = None
         if not nucleus_only:
             with timer.measured("cell"):
                 cells = label_cells(nucleus, config=config.cell, executor=pool, progress=progress)
         with timer.measured("measure"):
-            result = assemble(nucleus, cells)
+            result = assemble(
+                nucleus,
+                envelope,
+                cells,
+                shape=config.shape,
+                invaginations=config.invaginations,
+            )
     provenance = Provenance(
         config=as_plain(config),
         inputs={

@@ -34,6 +34,7 @@ def warm_kernels(*, progress: Progress | None = None) -> Compilation:
        pasted, scored.
     2. The functions of `helaseg.image` and `helaseg.metrics` with the kinds of
        arrays that they compile for.
+    3. The outline of a disk put on its line.
 
     Machine code is kept per processor model: a cluster of unequal nodes, or a
     container that moves, compiles once for each.
@@ -43,6 +44,7 @@ def warm_kernels(*, progress: Progress | None = None) -> Compilation:
         ("distances and watershed", _distances),
         ("components and shapes", _components),
         ("metrics", _metrics),
+        ("outlines", _outlines),
         ("a whole job", _job),
     )
     with watch_compilation() as made, limit_threads(2), warnings.catch_warnings():
@@ -131,6 +133,15 @@ def _metrics() -> None:
     metrics.evaluate(*volumes)
     metrics.contingency_table(*volumes)
     metrics.jaccard_index(truth > 0, truth > 0)
+
+
+def _outlines() -> None:
+    from helaseg.cells.envelope_slice import EnvelopeConfig, find_lines
+    from helaseg.core.grid import Grid
+
+    grey = _grey(64)
+    grid = Grid(shape=(1, *grey.shape), voxel_size_nm=(50.0, 20.0, 20.0))
+    find_lines(grey, grey > 100, [], factor=1, grid=grid, config=EnvelopeConfig())
 
 
 def _job() -> None:

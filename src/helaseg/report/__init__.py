@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helaseg.report.figures import (
+        plot_cell_shape,
         plot_field,
         plot_orthogonal,
         plot_overlay,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from helaseg.report.html import write_run_report, write_segment_report
 
 _PUBLIC = {
+    "plot_cell_shape": "figures",
     "plot_field": "figures",
     "plot_orthogonal": "figures",
     "plot_overlay": "figures",
@@ -31,6 +33,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "plot_cell_shape",
     "plot_field",
     "plot_orthogonal",
     "plot_overlay",

@@ -42,8 +42,9 @@ def plot_slices(records: Sequence[SliceRecord], *, grid: Grid | None = None) -> 
     Returns
     -------
     Figure
-        Above the areas of cell and nucleus in µm², below the confidence with
-        marks where the propagation did something special.
+        Above the areas of cell and nucleus in µm², below the confidence of the
+        nucleus with marks where the propagation did something special, and that
+        of its envelope where it was measured.
 
     Raises
     ------
@@ -66,14 +67,19 @@ def plot_slices(records: Sequence[SliceRecord], *, grid: Grid | None = None) -> 
     areas.set_ylabel("area (µm²)")
     areas.legend(fontsize=9, frameon=False, loc="upper right")
     confidence = np.array([r.confidence for r in records], float)
-    sure.plot(z, confidence, color=style.INK, linewidth=1.2, marker=_dot(len(z)))
+    envelope = np.array([r.envelope_confidence for r in records], float)
+    (line,) = sure.plot(z, confidence, color=style.INK, linewidth=1.2, marker=_dot(len(z)))
+    if np.isfinite(envelope).any():
+        line.set_label("nucleus")
+        marker = _dot(len(z))
+        sure.plot(z, envelope, color=style.ENVELOPE, linewidth=1.2, marker=marker, label="envelope")
     for event, (marker, colour, size, name) in _EVENT_MARKS.items():
         at = np.array([r.event == event for r in records])
         if at.any():
             heights = np.nan_to_num(confidence[at])
             sure.scatter(z[at], heights, marker=marker, color=colour, s=size, label=name, zorder=3)
     if sure.get_legend_handles_labels()[0]:
-        sure.legend(fontsize=9, frameon=False, loc="lower right", ncols=3)
+        sure.legend(fontsize=9, edgecolor="none", framealpha=0.85, loc="lower right", ncols=5)
     sure.set_ylim(-0.05, 1.1)
     sure.set_ylabel("confidence (0 to 1)")
     sure.set_xlabel("slice (index in the crop)")

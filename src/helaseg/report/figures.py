@@ -7,11 +7,13 @@ units, and colours can be told apart with any colour vision.
 
 from __future__ import annotations
 
+from helaseg.report.cell_figure import plot_cell_shape
 from helaseg.report.charts import plot_scores, plot_slices, plot_tracks
 from helaseg.report.field import plot_field
 from helaseg.report.pictures import plot_orthogonal, plot_overlay
 
 __all__ = [
+    "plot_cell_shape",
     "plot_field",
     "plot_orthogonal",
     "plot_overlay",

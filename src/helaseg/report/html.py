@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from matplotlib.figure import Figure
 
 import helaseg
 from helaseg.core.objects import CellFlag
@@ -17,6 +18,7 @@ from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError
 from helaseg.io import CellRow, atomic_path, read_segmentation
 from helaseg.report import style, tables
+from helaseg.report.cell_figure import plot_cell_shape
 from helaseg.report.charts import plot_scores, plot_tracks, z_stretch
 from helaseg.report.field import plot_field
 from helaseg.report.folder import RunFolder, on_grid, open_raw, read_run_folder
@@ -24,6 +26,9 @@ from helaseg.report.sections import Picture, make_section
 
 # With more cells than this, a run's page shows one small picture of each, to stay light.
 _FULL_SECTIONS = 12
+
+#: The figure of the shape of a cell, beside its page.
+SHAPE_PICTURE = "shape.png"
 
 _CITATIONS = (
     "Karabağ C, Jones ML, Reyes-Aldasoro CC. Volumetric semantic instance segmentation of the "
@@ -50,7 +55,8 @@ def write_segment_report(folder: str | Path, *, raw: Volume | None = None) -> Pa
     ----------
     folder : path
         Output of `helaseg segment`: labels, nucleus, cell, measurements, slices
-        and provenance.
+        and provenance. It also gets ``shape.png``, the figure of the shape of the
+        cell, if there is a nucleus.
     raw : Volume, optional
         The image of the ROI; by default the ``raw`` in the folder. Without an
         image the outlines are drawn on grey.
@@ -74,14 +80,23 @@ def write_segment_report(folder: str | Path, *, raw: Volume | None = None) -> Pa
     else:
         raw = open_raw(folder, result)
     name = folder.resolve().name
-    return _write(folder / "report.html", render_segment(result, raw=raw, name=name))
+    picture = folder / SHAPE_PICTURE
+    picture.unlink(missing_ok=True)
+    shape = None
+    if any(record.nucleus_px for record in result.slices):
+        shape = plot_cell_shape(result, raw=raw)
+        with atomic_path(picture) as target:
+            target.write_bytes(style.png_bytes(shape))
+    return _write(folder / "report.html", render_segment(result, raw=raw, name=name, shape=shape))
 
 
-def render_segment(result: SegmentationResult, *, raw: Volume | None, name: str) -> str:
+def render_segment(
+    result: SegmentationResult, *, raw: Volume | None, name: str, shape: Figure | None = None
+) -> str:
     """The page of one ROI as text (see `write_segment_report`)."""
     return _template("segment.html.j2").render(
         title=name,
-        section=make_section(result, raw=raw, name=name),
+        section=make_section(result, raw=raw, name=name, shape=shape),
         provenance=_provenance(result.provenance),
         version=helaseg.__version__,
         citations=_CITATIONS,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from helaseg.core.results import SegmentationResult, SliceRecord
@@ -47,6 +48,7 @@ class CellSection:
     doubtful: list[Picture]
     orthogonal: Picture | None
     slice_chart: Picture | None
+    shape: Picture | None
     slice_rows: list[tuple[str, ...]]
     grid: str
     has_image: bool
@@ -61,6 +63,7 @@ def make_section(
     n_overlays: int = 6,
     n_doubtful: int = 3,
     orthogonal: bool = True,
+    shape: Figure | None = None,
     size_px: int = 640,
     section_px: int = 700,
 ) -> CellSection:
@@ -78,6 +81,8 @@ def make_section(
         How many slices evenly over the cell, and how many of low confidence.
     orthogonal : bool
         Draw the sections along z, which reads every slice once.
+    shape : Figure, optional
+        The figure of its shape, see `helaseg.report.plot_cell_shape`.
     size_px : int
         Longer side of an overlay.
     section_px : int
@@ -101,6 +106,7 @@ def make_section(
         doubtful=[_overlay(result, raw, z, limits=limits, size_px=size_px) for z in doubtful],
         orthogonal=_orthogonal(result, raw, size_px=section_px) if orthogonal and present else None,
         slice_chart=_slice_chart(result),
+        shape=None if shape is None else _shape(shape),
         slice_rows=tables.slice_rows(result.slices),
         grid=str(result.labels.grid),
         has_image=raw is not None,
@@ -168,6 +174,9 @@ def _overlay(
         if math.isfinite(record.confidence):
             caption += f"; confidence {tables.number_text(record.confidence, digits=2)}"
         caption += f"; {_EVENTS.get(record.event, record.event)}"
+        if math.isfinite(record.envelope_thickness_nm):
+            thickness = tables.number_text(record.envelope_thickness_nm, digits=2)
+            caption += f"; envelope {thickness} nm"
     return Picture(uri=style.picture_uri(figure, quality=78), caption=caption)
 
 
@@ -207,7 +216,16 @@ def _slice_chart(result: SegmentationResult) -> Picture | None:
     figure = plot_slices(result.slices, grid=result.labels.grid)
     return Picture(
         uri=style.chart_uri(figure),
-        caption="Areas of cell and nucleus, and confidence of the nucleus outline, slice by slice.",
+        caption="Areas of cell and nucleus, and confidence of the nucleus outline and of the "
+        "place of its envelope (low where the cut grazes it), slice by slice.",
+    )
+
+
+def _shape(figure: Figure) -> Picture:
+    return Picture(
+        uri=style.picture_uri(figure),
+        caption="Shape: sections through the middle of the nucleus, the nucleus in its cell, "
+        "and the distance of the nuclear envelope to the fitted ellipsoid on an equal-area map.",
     )
 
 

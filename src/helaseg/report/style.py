@@ -45,6 +45,13 @@ def new_figure(width_px: float, height_px: float) -> Figure:
     return figure
 
 
+def axes_at(figure: Figure, box_px: tuple[float, float, float, float], **settings: Any) -> Axes:
+    """Axes at a place (left, bottom, width, height) in pixels of a figure from `new_figure`."""
+    wide, high = (n * DPI for n in figure.get_size_inches())
+    left, bottom, width, height = box_px
+    return figure.add_axes((left / wide, bottom / high, width / wide, height / high), **settings)
+
+
 def style_axes(axes: Axes, *, grid: bool = True) -> None:
     """Thin dark axes, no box, faint grid lines."""
     axes.set_facecolor("white")
@@ -121,6 +128,12 @@ def figure_pixels(figure: Figure, *, dpi: int = DPI) -> NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def png_bytes(figure: Figure, *, dpi: int = DPI) -> bytes:
+    """The drawn figure as a PNG file; equal figures give equal bytes."""
+    _, data = cv2.imencode(".png", figure_pixels(figure, dpi=dpi)[..., ::-1])
+    return data.tobytes()
 
 
 def picture_uri(figure: Figure, *, dpi: int = DPI, quality: int = 80) -> str:

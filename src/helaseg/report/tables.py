@@ -182,13 +182,15 @@ def flag_words(flags: CellFlag) -> list[str]:
 
 
 def slice_rows(records: Sequence[SliceRecord]) -> list[tuple[str, ...]]:
-    """One row of text per slice: index, areas, confidence, event."""
+    """One row of text per slice: index, areas, confidence, envelope, event."""
     return [
         (
             str(r.z),
             number_text(r.cell_um2),
             number_text(r.nucleus_um2),
             number_text(r.confidence, digits=2),
+            number_text(r.envelope_thickness_nm, digits=3),
+            number_text(r.envelope_confidence, digits=2),
             r.event,
         )
         for r in records
