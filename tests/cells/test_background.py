@@ -10,10 +10,10 @@ from scipy import ndimage as ndi
 from helaseg.cells.background import (
     BackgroundConfig,
     detect_background,
-    is_blank,
     measure_background,
     resin_contrast,
 )
+from helaseg.cells.blank import is_blank
 from helaseg.cells.pixels import joined_pixels
 from helaseg.errors import ParameterError
 
@@ -185,6 +185,76 @@ def test_without_resin_or_without_cells_it_says_so(rng):
     assert measure_background(image, pixel_nm=40.0, threshold=120.0).mask.all()
 
 
+@pytest.mark.parametrize("pixel_nm", [10.0, 40.0])
+def test_dark_resin_is_found_as_bright_resin_is(scene, pixel_nm):
+    cells, image = scene
+    bright = measure_background(image, pixel_nm=pixel_nm)
+    dark = measure_background(255 - image, pixel_nm=pixel_nm, resin="dark")
+    assert np.mean(bright.mask != dark.mask) < 1e-3
+    assert dark.resin_grey == pytest.approx(255 - bright.resin_grey)
+    assert dark.threshold == pytest.approx(255 - bright.threshold, abs=0.5)
+    assert dark.contrast == pytest.approx(bright.contrast, rel=1e-3)
+    assert dark.reliable
+    known = measure_background(
+        255 - image, pixel_nm=pixel_nm, resin="dark", threshold=dark.threshold
+    )
+    assert np.mean(known.mask != dark.mask) < 1e-3
+    told = BackgroundConfig(resin="dark")
+    np.testing.assert_array_equal(
+        detect_background(255 - image, pixel_nm=pixel_nm, config=told), dark.mask
+    )
+
+
+def test_organelles_as_dark_as_the_resin_are_cell():
+    cells = disk((300, 300), (150, 150), 110)
+    organelle = disk(cells.shape, (150, 110), 10)
+    channel = np.zeros_like(cells)
+    channel[145:155, 200:] = True
+    image = paint(cells & ~organelle & ~channel, resin=100.0, cell=150.0)
+    mask = detect_background(image, pixel_nm=40.0, resin="dark")
+    assert not mask[organelle].any()
+    assert mask[147:153, 230:].all()
+    assert jaccard(~mask, cells & ~channel) > 0.95
+
+
+def test_without_resin_all_that_was_recorded_is_cell(scene):
+    _, image = scene
+    padded = np.pad(image, 120)
+    result = measure_background(padded, pixel_nm=10.0, resin="none")
+    assert result.mask[:110].all()
+    assert not result.mask[130:-130, 130:-130].any()
+    assert not result.reliable
+    assert result.resin_fraction == 0
+    assert math.isnan(result.threshold)
+    coarse = measure_background(padded, pixel_nm=10.0, resin="none", coarse=True)
+    assert coarse.mask.shape == (160, 150)
+    assert coarse.pixel_nm == 40.0
+
+
+def test_low_contrast_is_still_resin_and_cells(scene):
+    cells, image = scene
+    faint = 160 + 0.4 * (image - 175.0) + np.random.default_rng(1).normal(0, 4, cells.shape)
+    result = measure_background(faint, pixel_nm=10.0)
+    assert result.reliable
+    assert jaccard(~result.mask, cells) > 0.93
+
+
+def test_cells_alone_with_dark_organelles_are_not_reliable(rng):
+    image = rng.normal(150, 3, (400, 400))
+    for row, col in rng.integers(0, 392, (900, 2)):
+        image[row : row + 3, col : col + 8] -= 30
+    result = measure_background(ndi.gaussian_filter(image, 0.8), pixel_nm=40.0)
+    assert not result.reliable
+
+
+def test_a_slice_of_resin_alone_is_not_reliable(rng):
+    shadow = 30 * np.exp(-(((np.arange(400) - 150) / 60.0) ** 2))
+    image = rng.normal(200, 4, (400, 400)) - shadow
+    result = measure_background(image, pixel_nm=40.0)
+    assert result.mask.mean() > 0.95 or not result.reliable
+    assert measure_background(image, pixel_nm=40.0, threshold=165.0).mask.mean() > 0.95
+
+
 def test_little_resin_is_not_reliable():
     cells = np.ones((300, 300), bool)
     cells[:6, :40] = False
@@ -235,6 +305,8 @@ def test_wrong_input_is_named():
         detect_background(np.array([[np.nan, 1.0]]), pixel_nm=10.0)
     with pytest.raises(ParameterError, match="'pixel_nm' must be positive"):
         detect_background(np.zeros((2, 2)), pixel_nm=0.0)
+    with pytest.raises(ParameterError, match="'resin' must be one of 'bright', 'dark', 'none'"):
+        detect_background(np.zeros((2, 2)), pixel_nm=1.0, resin="auto")
     with pytest.raises(ParameterError, match="'image' must have 2 axes"):
         is_blank(np.zeros(4))
 
@@ -245,6 +317,8 @@ def test_wrong_input_is_named():
         ({"working_pixel_nm": 0.0}, "'working_pixel_nm' must be positive"),
         ({"border_nm": -1.0}, "'border_nm' must be zero or positive"),
         ({"edge_low_ratio": 1.5}, "'edge_low_ratio' must lie between 0.0 and 1.0"),
+        ({"resin": "grey"}, "'resin' must be one of 'auto', 'bright', 'dark', 'none'"),
+        ({"sure_contrast": 0.0}, "'sure_contrast' must be positive"),
         ({"edge_levels": ()}, "'edge_levels' must hold fractions"),
         ({"edge_levels": (0.2, 1.2)}, "'edge_levels' must hold fractions"),
     ],

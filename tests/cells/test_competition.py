@@ -1,86 +1,185 @@
-"""Basins of the distance map, and which of them are one cell."""
+"""Cells that touch: their membranes part them, with or without resin around them."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from helaseg.cells.competition import Saddle, find_basins, find_saddles, join_basins, pool_all
-from helaseg.image import distance_transform
+from helaseg.cells.cell import label_cells
+from helaseg.cells.competition import compete
+from helaseg.cells.competition_config import CompetitionConfig
+from helaseg.cells.nucleus import NucleusResult
+from helaseg.cells.nucleus_slice import jaccard
+from helaseg.core.grid import Grid
+from helaseg.core.objects import CellFlag
+from helaseg.image.ridges import dark_ridges
 
-
-def balls(*centres_and_radii: tuple[int, int], width: int = 120) -> np.ndarray:
-    """Discs on a row, as a stack of one slice."""
-    yy, xx = np.ogrid[:60, :width]
-    solid = np.zeros((60, width), bool)
-    for centre, radius in centres_and_radii:
-        solid |= (yy - 30) ** 2 + (xx - centre) ** 2 <= radius**2
-    return solid[None]
-
-
-def cells_of(solid, nuclei=None, **rule):
-    distance = distance_transform(solid, spacing=(100, 10, 10))
-    nuclei = np.zeros(solid.shape, np.int32) if nuclei is None else nuclei
-    basins, count = find_basins(solid, distance, nuclei, step_nm=1.0)
-    peak = np.zeros(count + 1)
-    np.maximum.at(peak, basins.ravel(), distance.ravel())
-    rule = {"n_nuclei": int(nuclei.max()), "neck_ratio": 0.5, "bleb_radius_nm": 0.0} | rule
-    return join_basins(find_saddles(basins, distance), peak, **rule)[basins]
+SHAPE, SIZE = (24, 200, 300), (50.0, 20.0, 20.0)
 
 
-def test_a_narrow_neck_parts_two_cells():
-    # Radii 20; the discs overlap by 4 px, a neck of half width 9 px: less than half.
-    cells = cells_of(balls((35, 20), (71, 20)))
-    assert cells[0, 30, 35] != cells[0, 30, 71]
-    assert set(np.unique(cells)) == {0, cells[0, 30, 35], cells[0, 30, 71]}
+@dataclasses.dataclass(frozen=True)
+class Contact:
+    """Two cells in contact, and what they look like."""
+
+    cells: np.ndarray
+    nuclei: np.ndarray
+    grey: np.ndarray
 
 
-def test_a_wide_neck_joins_two_humps():
-    cells = cells_of(balls((45, 20), (65, 20)))
-    assert cells[0, 30, 45] == cells[0, 30, 65]
+def make_contact(*, depth: float = 34.0, two_lines: bool = False, resin: bool = True) -> Contact:
+    """Two cells, 5.5 x 3.5 x 1.2 µm in all, pressed together along a wavy wall."""
+    rng = np.random.default_rng(0)
+    z, y, x = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    wall = 150 + 14 * np.sin(y / 18 + z / 6) - x  # positive in cell 1
+    cells = np.where(wall > 0, 1, 2).astype(np.uint8)
+    inside = ((y - 100) / 88) ** 2 + ((x - 150) / 138) ** 2 < 1
+    if resin:
+        cells[~np.broadcast_to(inside, SHAPE)] = 0
+    # Nuclei far from the middle of their cells: distance alone would part them wrongly.
+    nuclei = np.zeros(SHAPE, np.uint8)
+    for number, centre, radius in ((1, (12, 100, 62), 36), (2, (12, 90, 206), 32)):
+        ball = sum(((a - c) * s / 20) ** 2 for a, c, s in zip((z, y, x), centre, SIZE, strict=True))
+        nuclei[ball < radius**2] = number
+    tangle, there = (
+        ndimage.zoom(rng.standard_normal(n), [a / b for a, b in zip(SHAPE, n, strict=True)])
+        for n in ((10, 20, 30), (6, 10, 15))
+    )
+    grey = np.empty(SHAPE, np.float32)
+    for k in range(SHAPE[0]):
+        plane = np.full(SHAPE[1:], 147.0)
+        slope = np.hypot(*np.gradient(tangle[k])) + 1e-3
+        # Endoplasmic reticulum as dark as a membrane, in pieces.
+        sheet = np.exp(-0.5 * (tangle[k] / slope) ** 2) * (nuclei[k] == 0)
+        plane -= 36 * sheet * (there[k] > 0)
+        edges = ndimage.distance_transform_edt(cells[k] == 1) + ndimage.distance_transform_edt(
+            cells[k] != 1
+        )
+        near = (cells[k] > 0) & ndimage.binary_dilation(cells[k] == 2, iterations=4)
+        offset = 1.0 if two_lines else 0.0
+        plane -= depth * np.exp(-0.5 * ((edges - 0.5 - offset) / 0.8) ** 2) * near
+        for number in (1, 2):
+            border = nuclei[k] == number
+            rim = ndimage.binary_dilation(border) & ~ndimage.binary_erosion(border)
+            plane[rim] = 113
+        plane[cells[k] == 0] = 201
+        grey[k] = ndimage.gaussian_filter(plane + rng.normal(0, 6, plane.shape), 0.6)
+    return Contact(cells=cells, nuclei=nuclei, grey=grey)
 
 
-def test_two_nuclei_never_join():
-    solid = balls((45, 20), (65, 20))
-    nuclei = np.zeros(solid.shape, np.int32)
-    nuclei[0, 28:33, 40:45] = 1
-    nuclei[0, 28:33, 66:70] = 2
-    cells = cells_of(solid, nuclei)
-    assert cells[0, 30, 30] == 1
-    assert cells[0, 30, 80] == 2
+def evidence_of(contact: Contact, *, nuclei: np.ndarray | None = None) -> NucleusResult:
+    """What the nucleus step would hand over, with the true nuclei and resin."""
+    ridge = np.empty(SHAPE, np.uint8)
+    for k, plane in enumerate(contact.grey):
+        line = dark_ridges(plane, sigma_px=45 / 20)
+        ridge[k] = np.minimum(line * (200 / np.quantile(line, 0.999)), 255)
+    grid = Grid(shape=SHAPE, voxel_size_nm=SIZE)
+    return NucleusResult(
+        grid=grid,
+        crop_grid=grid,
+        factor=1,
+        nuclei=contact.nuclei if nuclei is None else nuclei,
+        resin=contact.cells == 0,
+        ridge=ridge,
+        confidence=(1.0,) * SHAPE[0],
+        events=("followed",) * SHAPE[0],
+        seed_slice=12,
+        resin_threshold=175.0,
+        target_vx=(12.0, 100.0, 62.0),
+    )
 
 
-def test_a_bleb_joins_whatever_its_neck():
-    solid = balls((40, 20), (65, 7))
-    apart = cells_of(solid, neck_ratio=0.9)
-    together = cells_of(solid, neck_ratio=0.9, bleb_radius_nm=80.0)
-    assert apart[0, 30, 40] != apart[0, 30, 66]
-    assert together[0, 30, 40] == together[0, 30, 66]
+@pytest.mark.parametrize(
+    "look",
+    [{}, {"depth": 28.0}, {"depth": 50.0}, {"two_lines": True}, {"resin": False}],
+    ids=["plain", "faint", "dark", "two lines", "no resin"],
+)
+def test_membranes_part_touching_cells(look):
+    contact = make_contact(**look)
+    result = label_cells(evidence_of(contact))
+    for number in (1, 2):
+        assert jaccard(result.cells == number, contact.cells == number) > 0.97
+    assert not (result.cells[contact.cells == 0]).any()
+    assert (CellFlag.LITTLE_RESIN in result.flags) == (look == {"resin": False})
 
 
-def test_joining_does_not_depend_on_the_order_of_the_saddles():
-    peak = np.array([0, 100.0, 80.0, 60.0])
-    saddles = [Saddle(a=1, b=2, height_nm=30), Saddle(a=2, b=3, height_nm=50)]
-    rule = {"n_nuclei": 0, "neck_ratio": 0.5, "bleb_radius_nm": 0.0}
-    forward = join_basins(saddles, peak, **rule)
-    np.testing.assert_array_equal(forward, join_basins(saddles[::-1], peak, **rule))
-    np.testing.assert_array_equal(forward, [0, 1, 2, 2])
+def test_distance_alone_would_not():
+    contact = make_contact()
+    nuclei, cells = contact.nuclei, contact.cells
+    far = [ndimage.distance_transform_edt(nuclei != k, sampling=SIZE) for k in (1, 2)]
+    nearest = np.where(far[0] < far[1], 1, 2)
+    assert jaccard((nearest == 1) & (cells > 0), cells == 1) < 0.9
 
 
-def test_saddle_is_the_highest_pass():
-    basins = np.array([[[1, 1, 2, 2], [1, 1, 2, 2]]], np.int32)
-    distance = np.array([[[5, 3, 4, 9], [5, 7, 6, 9]]], np.float32)
-    assert find_saddles(basins, distance) == [Saddle(a=1, b=2, height_nm=6.0)]
+def test_a_cell_without_nucleus_is_still_a_cell():
+    contact = make_contact()
+    lost = np.where(contact.nuclei == 2, 0, contact.nuclei)
+    # Twice as large, so that either piece could be a cell by its volume.
+    grid = Grid(shape=SHAPE, voxel_size_nm=(100.0, 40.0, 40.0))
+    evidence = dataclasses.replace(evidence_of(contact, nuclei=lost), grid=grid)
+    found = compete(contact.cells > 0, evidence, CompetitionConfig())
+    factors = found.factors
+    truth = contact.cells[tuple(slice(f // 2, None, f) for f in factors)]
+    own = found.cells[tuple(slice(0, n) for n in truth.shape)]
+    inside = own > 0
+    assert jaccard((own == 1) & inside, (truth == 1) & inside) > 0.9
+    assert (own[truth == 2] == 2).mean() > 0.9
 
 
-def test_pooling_keeps_thin_gaps_open():
-    mask = np.ones((2, 5, 6), bool)
-    mask[:, :, 3] = False
-    pooled = pool_all(mask, (1, 2, 2))
-    assert pooled.shape == (2, 3, 3)
-    np.testing.assert_array_equal(pooled[0], [[True, False, True]] * 3)
+def test_numbers_of_the_other_nuclei_do_not_matter():
+    contact = make_contact()
+    evidence = evidence_of(contact)
+    renumbered = np.where(contact.nuclei == 2, 7, contact.nuclei).astype(np.uint8)
+    config = CompetitionConfig()
+    first = compete(contact.cells > 0, evidence, config)
+    again = compete(contact.cells > 0, evidence_of(contact, nuclei=renumbered), config)
+    np.testing.assert_array_equal(first.cells, again.cells)
+    assert first.of_nucleus.tolist() == [0, 1, 2]
+    assert again.of_nucleus.tolist() == [0, 1, 0, 0, 0, 0, 0, 2]
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7)])
-def test_pooling_of_partial_blocks_repeats_the_border(shape):
-    assert pool_all(np.ones(shape, bool), (2, 2, 2)).all()
+def test_mirrored_cells_mirror():
+    contact = make_contact()
+    evidence = evidence_of(contact)
+    flipped = dataclasses.replace(
+        evidence,
+        nuclei=evidence.nuclei[:, ::-1].copy(),
+        resin=evidence.resin[:, ::-1].copy(),
+        ridge=evidence.ridge[:, ::-1].copy(),
+    )
+    one, other = label_cells(evidence).cells, label_cells(flipped).cells[:, ::-1]
+    assert (one == other).mean() > 0.995
+
+
+def test_doubt_lies_at_the_contact():
+    contact = make_contact(depth=28.0)
+    result = label_cells(evidence_of(contact))
+    wrong = total = doubted = sure = 0
+    for z in range(SHAPE[0]):
+        second, confidence = result.doubt(z)
+        own, truth = result.cells[z], contact.cells[z]
+        assert (second[own == 0] == 0).all()
+        assert not (second == own)[own > 0].any()
+        assert set(np.unique(second)) <= {0, 1, 2}
+        assert (confidence[truth == 0] == 0).all()
+        missed = (own != truth) & (own > 0)
+        wrong += np.count_nonzero(missed)
+        total += np.count_nonzero(own)
+        doubted += np.count_nonzero(missed & (second == truth))
+        sure += np.count_nonzero((confidence == 100) & ~missed & (own > 0))
+    assert doubted > 0.6 * wrong
+    assert sure > 0.7 * total
+    assert 0.8 < result.confidence_of(1) <= 1.0
+    assert np.isnan(result.confidence_of(9))
+
+
+def test_sampled_doubt_is_the_doubt_of_the_middle_of_each_voxel():
+    result = label_cells(evidence_of(make_contact()))
+    second, confidence, grid = result.sampled_doubt()
+    assert grid.shape == second.shape == confidence.shape == (12, 67, 100)
+    assert grid.voxel_size_nm == (100.0, 60.0, 60.0)
+    fine_second, fine_confidence = result.doubt(2 * 5 + 1)
+    np.testing.assert_array_equal(second[5, :66], fine_second[1::3, 1::3][:66])
+    np.testing.assert_array_equal(confidence[5, :66], fine_confidence[1::3, 1::3][:66])

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
@@ -161,6 +162,36 @@ def test_without_a_list_of_probes_their_distance_is_taken_from_the_detections():
 def test_no_detections_no_tracks():
     assert link_detections([], grid=GRID) == []
     assert link([]) == []
+
+
+def test_a_nucleus_links_what_moves_and_parts_what_is_close():
+    def seen(z, y, nucleus, radius=3000.0):
+        return Detection(z=z, y=y, x=500, radius_nm=radius, nucleus=nucleus)
+
+    jump = [seen(z, 300 if z < 248 else 700, 5, 1500 if z < 248 else 5000) for z in (228, 248, 268)]
+    (track,) = link(jump)
+    assert len(track.detections) == 3
+    (blind,) = link([replace(d, nucleus=0) for d in jump])
+    assert len(blind.detections) == 2
+    close = [seen(228, 300, 1), seen(248, 330, 2), seen(248, 900, 1), seen(228, 980, 2)]
+    tracks = link(close)
+    assert sorted({d.nucleus for d in t.detections} for t in tracks) == [{1}, {2}]
+
+
+def test_a_nucleus_keeps_a_short_weak_track():
+    weak = [Detection(z=z, y=400, x=400, radius_nm=1500) for z in (228, 248)]
+    assert link(weak) == []
+    assert len(link([replace(weak[0], nucleus=3), weak[1]])) == 1
+    assert link([replace(weak[0], nucleus=3)]) == []
+
+
+def test_flags_of_most_slices_go_to_the_track():
+    found = sphere(250, 900, 1000)
+    zs = [d.z for d in found]
+    flags = dict.fromkeys(zs, CellFlag.INVERTED_RESIN) | {zs[0]: CellFlag.LITTLE_RESIN}
+    (track,) = link_detections(found, grid=GRID, slice_flags=flags)
+    assert CellFlag.INVERTED_RESIN in track.flags
+    assert CellFlag.LITTLE_RESIN not in track.flags
 
 
 def test_the_graph_holds_all_detections_and_the_links():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,23 @@ def test_a_contested_voxel_goes_to_the_nearer_centroid():
 
 def test_the_order_of_the_crops_does_not_matter():
     assert pasted(LEFT, RIGHT) == pasted(RIGHT, LEFT)
+
+
+def test_a_contested_voxel_goes_to_the_surer_cell_whatever_the_distance():
+    # On voxels joined by two: the left cell is sure of columns 4 and 5 only, the right of 6, 7.
+    def sure(of: Piece, percent: list[int]) -> Piece:
+        coarse = of.mask.grid.downsample((1, 1, 2))
+        data = np.array(percent, np.uint8).reshape(1, 1, -1)
+        return dataclasses.replace(of, confidence=LabelVolume(data=data, grid=coarse))
+
+    left, right = sure(LEFT, [100, 100, 30, 20]), sure(RIGHT, [20, 90, 100, 100])
+    assert pasted(left, right)[0] == [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0]
+    right = sure(RIGHT, [40, 90, 100, 100])
+    assert pasted(left, right)[0] == [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 0]
+    assert pasted(right, left) == pasted(left, right)
+    # Equal confidence: the nearer one.
+    left, right = sure(LEFT, [50] * 4), sure(RIGHT, [50] * 4)
+    assert pasted(left, right) == pasted(LEFT, RIGHT)
 
 
 def test_a_nucleus_is_never_lost_to_a_neighbour():

@@ -99,6 +99,7 @@ def assemble(
         data = FullSize(kind, envelope, cells.cells, cells.solid, nucleus.factor)
         return LabelVolume(data=data, grid=grid, names=names)
 
+    second, sure, coarse = cells.sampled_doubt()
     described = describe_cell(inner, own, nucleus.grid, config=shape, invaginations=invaginations)
     nucleus_image, cell_image = view("nucleus", {1: "nucleus"}), view("cell", {1: "cell"})
     return SegmentationResult(
@@ -106,9 +107,15 @@ def assemble(
         nucleus=nucleus_image,
         cell=cell_image,
         cells=view("cells", {1: "target cell"}),
+        second=None if own is None else LabelVolume(data=second, grid=coarse, names={}),
+        cell_confidence=None if own is None else LabelVolume(data=sure, grid=coarse, names={}),
         envelope_confidence=view("envelope_confidence", {}),
         slices=slice_records(nucleus, envelope, nucleus_image=nucleus_image, cell_image=cell_image),
         invaginations=described.invaginations,
-        measurements={**described.measurements, **envelope.measurements()},
+        measurements={
+            **described.measurements,
+            **envelope.measurements(),
+            "cell_confidence": cells.confidence_of(1),
+        },
         flags=cells.flags,
     )

@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helaseg._validate import as_array, check_positive, check_range
+from helaseg._validate import as_array, check_choice, check_positive, check_range
+from helaseg.cells.blank import slice_greys
 from helaseg.cells.pixels import enlarge, join_pixels, joined_pixels
 from helaseg.cells.resin import (
     decide_border,
     drop_specks,
+    fill_organelles,
     find_outside,
     find_shading,
+    forms_regions,
     local_threshold,
     split_greys,
     vote,
@@ -33,6 +36,8 @@ from helaseg.errors import ParameterError
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+#: Which class of grey values is resin.
+ResinClass = Literal["bright", "dark", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,10 @@ class BackgroundConfig:
 
     Parameters
     ----------
+    resin : {"auto", "bright", "dark", "none"}
+        Whether resin is brighter or darker than the cells, or there is none.
+        ``"auto"`` decides by what the volume shows, see
+        `helaseg.cells.appearance.decide_appearance`; published: bright.
     working_pixel_nm : float
         Whole pixels are joined up to about this size before the search; the
         published pipeline worked on 40 nm pixels (1 in 4 of 10 nm).
@@ -94,10 +103,21 @@ class BackgroundConfig:
         standard deviations within the two, the mask is not reliable. Two
         halves of one normal distribution have 2.65, real pieces without resin
         up to 2.6, real slices 3.5 and more, the darkest corner of one 3.0.
+    min_region_share : float
+        Least part of the cells that must lie in regions of about 1 µm where
+        hardly anything is resin. Where there are only cells, what is dark or
+        bright in them mingles: up to 0.1; pieces of real slices have 0.4 and more.
+    sure_contrast : float
+        Below this contrast the same holds for the resin; above it, resin may be
+        no more than narrow gaps between cells.
     min_resin_fraction : float
         With less resin than this part of the slice the mask is not reliable.
+    max_organelle_um2 : float
+        Where resin is dark, smaller pieces of it inside of cells are organelles,
+        which are as dark: the largest mitochondria of real cells.
     """
 
+    resin: Literal["auto", "bright", "dark", "none"] = "auto"
     working_pixel_nm: float = 40.0
     edge_sigma_nm: float = 60.0
     edge_levels: tuple[float, ...] = (0.15, 0.22, 0.3, 0.4, 0.5)
@@ -115,9 +135,13 @@ class BackgroundConfig:
     min_resin_um2: float = 0.01
     min_cell_um2: float = 0.005
     min_contrast: float = 2.75
+    min_region_share: float = 0.15
+    sure_contrast: float = 4.5
     min_resin_fraction: float = 0.01
+    max_organelle_um2: float = 1.0
 
     def __post_init__(self) -> None:
+        check_choice("resin", self.resin, ("auto", "bright", "dark", "none"))
         for name in (
             "working_pixel_nm",
             "edge_sigma_nm",
@@ -127,6 +151,7 @@ class BackgroundConfig:
             "local_sigma_nm",
             "fine_sigma_nm",
             "min_contrast",
+            "sure_contrast",
         ):
             check_positive(name, getattr(self, name))
         for name in (
@@ -135,12 +160,14 @@ class BackgroundConfig:
             "pocket_nm",
             "min_resin_um2",
             "min_cell_um2",
+            "max_organelle_um2",
         ):
             check_positive(name, getattr(self, name), zero=True)
         for name in (
             "edge_low_ratio",
             "min_bright_fraction",
             "min_sharp_border",
+            "min_region_share",
             "min_resin_fraction",
         ):
             check_range(name, getattr(self, name), 0.0, 1.0)
@@ -170,10 +197,10 @@ class BackgroundResult:
     resin_fraction : float
         Part of the slice that is resin.
     reliable : bool
-        False for a blank slice, and for one with too little contrast or resin
-        (see `BackgroundConfig`).
+        False for a blank slice, for one with too little contrast or resin (see
+        `BackgroundConfig`), and where there is no resin to be told from cells.
     blank : bool
-        Whether the slice shows nothing (see `is_blank`).
+        Whether the slice shows nothing.
     """
 
     mask: Mask
@@ -187,65 +214,20 @@ class BackgroundResult:
     blank: bool = False
 
 
-def is_blank(image: ArrayLike, *, reference: tuple[float, float] | None = None) -> bool:
-    """Whether a slice shows nothing, or not what the other slices show.
-
-    Parameters
-    ----------
-    image : array of finite numbers, shape (Y, X)
-        One slice.
-    reference : (median, spread), optional
-        What `slice_greys` gives for a typical slice of the same volume.
-
-    Returns
-    -------
-    bool
-        True where the spread is zero or, with a reference, below a quarter or
-        above four times that of the reference, or where the median is off by
-        more than the spread of the reference.
-
-    Raises
-    ------
-    ParameterError
-        If the image is not 2-D, not numeric or not finite.
-    """
-    array = as_array("image", image, ndim=2, finite=True)
-    if not array.size:
-        return True
-    return off_reference(slice_greys(array), reference)
-
-
-def slice_greys(image: NDArray[Any]) -> tuple[float, float]:
-    """Median of a slice and its spread, the 1st to the 99th percentile; every 4th pixel."""
-    step = 4 if min(image.shape) >= 256 else 1
-    low, median, high = np.percentile(image[::step, ::step], (1, 50, 99))
-    return float(median), float(high - low)
-
-
-def off_reference(greys: tuple[float, float], reference: tuple[float, float] | None) -> bool:
-    """The rule of `is_blank`, for what `slice_greys` gave."""
-    median, spread = greys
-    if spread <= 0:
-        return True
-    if reference is None:
-        return False
-    typical, width = reference
-    return not 0.25 * width <= spread <= 4 * width or abs(median - typical) > width
-
-
 def detect_background(
     image: ArrayLike,
     *,
     pixel_nm: float,
     config: BackgroundConfig | None = None,
     threshold: float | None = None,
+    resin: ResinClass | None = None,
 ) -> Mask:
     """Resin of one slice.
 
     Parameters
     ----------
     image : array of finite numbers, shape (Y, X)
-        One slice; cells are darker than resin.
+        One slice.
     pixel_nm : float
         Pixel size.
     config : BackgroundConfig, optional
@@ -253,6 +235,10 @@ def detect_background(
     threshold : float, optional
         Grey value between cells and resin where it is known, e.g. from other
         slices; Otsu's of this slice by default.
+    resin : {"bright", "dark", "none"}, optional
+        Which class of grey values is resin, see `helaseg.cells.appearance`; by
+        default that of the settings, and bright if these leave it open. With
+        ``"none"`` all that was recorded is cell.
 
     Returns
     -------
@@ -269,7 +255,9 @@ def detect_background(
     --------
     measure_background : the same mask with its reliability.
     """
-    return measure_background(image, pixel_nm=pixel_nm, config=config, threshold=threshold).mask
+    return measure_background(
+        image, pixel_nm=pixel_nm, config=config, threshold=threshold, resin=resin
+    ).mask
 
 
 def measure_background(
@@ -278,13 +266,14 @@ def measure_background(
     pixel_nm: float,
     config: BackgroundConfig | None = None,
     threshold: float | None = None,
+    resin: ResinClass | None = None,
     coarse: bool = False,
 ) -> BackgroundResult:
     """Resin of one slice, and how far to trust it.
 
     Parameters
     ----------
-    image, pixel_nm, config, threshold
+    image, pixel_nm, config, threshold, resin
         As in `detect_background`.
     coarse : bool
         Stop at the working pixel size: the mask then has one pixel per block
@@ -303,7 +292,8 @@ def measure_background(
     Notes
     -----
     1. Join pixels to about ``working_pixel_nm``. Set aside what lies outside
-       the recorded image: flat pieces of the lowest grey value over 1 µm².
+       the recorded image: flat pieces of the lowest grey value over 1 µm². Where
+       resin is dark, go on with the negative.
     2. Split the smoothed grey values by Otsu's threshold. Where the slice
        spans several tiles of ``shading_nm``, level it first: split each tile
        by itself and bring its resin and its cells to the common grey values.
@@ -315,7 +305,7 @@ def measure_background(
        least 40 % of the contrast of the slice, the middle between them is the
        local threshold, which decides pixels near edges and near the border.
     5. Repeat that near the border with the pixels of `image`, then remove
-       small pieces of resin and of cell.
+       small pieces of resin and of cell; where resin is dark, organelles, too.
 
     References
     ----------
@@ -328,6 +318,9 @@ def measure_background(
     array = as_array("image", image, ndim=2, finite=True)
     check_positive("pixel_nm", pixel_nm)
     config = config or BackgroundConfig()
+    if resin is None:
+        resin = "bright" if config.resin == "auto" else config.resin
+    check_choice("resin", resin, ("bright", "dark", "none"))
     factor = 1 if not array.size else joined_pixels(pixel_nm, config.working_pixel_nm)
     shape = tuple(-(-n // factor) for n in array.shape) if coarse else array.shape
     out_pixel = pixel_nm * factor if coarse else pixel_nm
@@ -336,6 +329,12 @@ def measure_background(
     small = join_pixels(array, factor)
     pixel = pixel_nm * factor
     outside = find_outside(small, pixel)
+    if resin == "none":
+        return _no_resin(outside if coarse else enlarge(outside, factor, array.shape), out_pixel)
+    sign = -1.0 if resin == "dark" else 1.0
+    if resin == "dark":
+        small = -small
+        threshold = None if threshold is None else -threshold
     split = split_greys(small, outside, pixel, config, threshold)
     shading = None
     if threshold is None:
@@ -343,29 +342,35 @@ def measure_background(
         if shading is not None:
             small = small * shading[0] + shading[1]
             split = split_greys(small, outside, pixel, config, None)
+    distinct = split.contrast >= config.min_contrast and forms_regions(split, pixel, config)
     mask = vote(small, split, pixel, config)
     local = local_threshold(mask, split, pixel, config)
     mask = decide_border(split.smooth, mask, local, pixel, config)
     if factor > 1 and not coarse:
         # The fine scale, in pixels of the image as it is recorded.
         fine = gaussian(array, sigma_px=config.fine_sigma_nm / pixel_nm)
+        if resin == "dark":
+            fine = -fine
         if shading is not None:
             local = (local - shading[1]) / shading[0]
         mask = decide_border(fine, mask, local, pixel, config, factor=factor)
         outside = enlarge(outside, factor, array.shape)
         pixel = pixel_nm
-    mask = drop_specks(mask, pixel, config) & ~outside
+    mask = drop_specks(mask, pixel, config)
+    if resin == "dark":
+        mask = fill_organelles(mask, pixel, config)
+    mask &= ~outside
     n_inside = max(1, mask.size - int(np.count_nonzero(outside)))
     fraction = int(np.count_nonzero(mask)) / n_inside
     return BackgroundResult(
         mask=mask | outside,
         pixel_nm=pixel,
-        threshold=split.threshold,
-        cell_grey=split.cell,
-        resin_grey=split.resin,
+        threshold=sign * split.threshold,
+        cell_grey=sign * split.cell,
+        resin_grey=sign * split.resin,
         contrast=split.contrast,
         resin_fraction=fraction,
-        reliable=split.contrast >= config.min_contrast and fraction >= config.min_resin_fraction,
+        reliable=distinct and fraction >= config.min_resin_fraction,
     )
 
 
@@ -379,6 +384,19 @@ def resin_contrast(
     """
     result = measure_background(image, pixel_nm=pixel_nm, config=config, coarse=True)
     return result.contrast
+
+
+def _no_resin(outside: Mask, pixel_nm: float) -> BackgroundResult:
+    return BackgroundResult(
+        mask=outside,
+        pixel_nm=pixel_nm,
+        threshold=math.nan,
+        cell_grey=math.nan,
+        resin_grey=math.nan,
+        contrast=0.0,
+        resin_fraction=0.0,
+        reliable=False,
+    )
 
 
 def _blank(shape: tuple[int, ...], pixel_nm: float) -> BackgroundResult:

@@ -2,21 +2,25 @@
 
 Published stages (Karabağ et al. 2021, section on the plasma membrane):
 distance to the resin, watershed of the distance, the catchment under the
-nucleus, protrusions re-attached. See `helaseg.cells.competition` for what is
-decided differently.
+nucleus, protrusions re-attached. Here all cells compete at once, and for the
+membranes: see `helaseg.cells.competition`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._validate import check_positive, check_range
-from helaseg.cells.competition import find_basins, find_saddles, join_basins, pool_all
+from helaseg.cells.competition import CoarseCells, compete
+from helaseg.cells.competition_config import CompetitionConfig
+from helaseg.cells.loose_pieces import connect_pieces, drop_detached
 from helaseg.cells.nucleus import NucleusResult
 from helaseg.cells.pixels import enlarge
+from helaseg.cells.refinement import refine_slice
+from helaseg.cells.vacuoles import fill_vacuoles, find_vacuoles
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
 from helaseg.errors import ParameterError
@@ -31,56 +35,42 @@ SEEN = frozenset({"seed", "followed"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellConfig:
-    """How the cells of a crop are told apart.
+    """How the cells of a crop are told from resin and from each other.
 
     Parameters
     ----------
-    coarse_pixel_nm : float
-        The cells compete on voxels joined to about this size in a slice.
-    coarse_slice_nm : float
-        The same across slices.
-    height_step_nm : float
-        Height resolution of the distance map.
-    neck_ratio : float
-        A neck at least this part of the smaller piece's radius joins it to the
-        larger one; published 0.70 of the maximum of the whole slice.
-    bleb_radius_nm : float
-        A piece with a smaller radius belongs to what it touches.
+    competition : CompetitionConfig
+        How they are told from each other.
+    border_nm : float
+        How far the border between two cells may move from the coarse grid to the
+        dark line: one and a half of its voxels.
     vacuole_depth_nm : float
         Bright pockets enclosed in a cell and deeper than this are organelles,
         shallower ones are resin between protrusions.
     open_resin_um2 : float
         Resin at least this large in a slice is never an enclosed pocket.
-    min_cell_um3 : float
-        Smaller pieces get no number of their own.
-    detached_reach_nm : float
-        A piece that does not touch the cell in its own slice (the cross-section
-        of a bleb or filopodium) belongs to it when it lies on the cell in a
-        slice no farther away; 0 keeps to each slice, as drawings made slice by
-        slice do. On slices 100 nm apart the default has no effect.
+    max_link_nm : float
+        Pieces that are seen apart in a slice belong to the cell they are connected
+        with through slices no farther apart than this. A filopodium is 100 to
+        200 nm thick: on slices 100 nm apart, pieces that overlap need not be one,
+        and the target is what hangs together in each slice.
     min_lobe_fraction : float
-        A detached piece of at least this part of the main one is the cell
-        itself falling into lobes, and always belongs to it.
+        On such slices, a piece of at least this part of the main one is the cell
+        itself falling into lobes.
     """
 
-    coarse_pixel_nm: float = 60.0
-    coarse_slice_nm: float = 80.0
-    height_step_nm: float = 10.0
-    neck_ratio: float = 0.5
-    bleb_radius_nm: float = 600.0
+    competition: CompetitionConfig = field(default_factory=CompetitionConfig)
+    border_nm: float = 90.0
     vacuole_depth_nm: float = 600.0
     open_resin_um2: float = 25.0
-    min_cell_um3: float = 0.05
-    detached_reach_nm: float = 50.0
+    max_link_nm: float = 75.0
     min_lobe_fraction: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("coarse_pixel_nm", "coarse_slice_nm", "height_step_nm", "open_resin_um2"):
-            check_positive(name, getattr(self, name))
-        for name in ("bleb_radius_nm", "vacuole_depth_nm", "min_cell_um3", "detached_reach_nm"):
+        check_positive("open_resin_um2", self.open_resin_um2)
+        for name in ("border_nm", "vacuole_depth_nm", "max_link_nm"):
             check_positive(name, getattr(self, name), zero=True)
-        for name in ("neck_ratio", "min_lobe_fraction"):
-            check_range(name, getattr(self, name), 0.0, 1.0)
+        check_range("min_lobe_fraction", self.min_lobe_fraction, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +88,77 @@ class CellResult:
         Everything that is not resin.
     flags : CellFlag
         What is special about the target cell.
+    coarse : CoarseCells, optional
+        Owner, second owner and confidence on the coarse grid; None if there are no
+        cells. Read the two slice by slice with `doubt`.
     """
 
     grid: Grid
     cells: NDArray[np.unsignedinteger]
     solid: Mask
     flags: CellFlag
+    coarse: CoarseCells | None = None
+
+    def doubt(self, z: int) -> tuple[NDArray[np.unsignedinteger], NDArray[np.uint8]]:
+        """Second owner and confidence of the pixels of a slice.
+
+        Parameters
+        ----------
+        z : int
+            Slice of `grid`.
+
+        Returns
+        -------
+        second : ndarray of unsigned integers, shape (Y, X)
+            The cell a pixel would belong to next; for a pixel without a cell, the one
+            it would belong to first; 0 where no other is in question.
+        confidence : ndarray of uint8, shape (Y, X)
+            Percent: 0 where another cell has the same claim, 100 where none has any.
+            0 for resin.
+
+        Notes
+        -----
+        Where the cell of a pixel is not that of its coarse voxel (a border drawn
+        again, a piece dropped), that one is the second owner at confidence 0.
+        """
+        own, solid = self.cells[z], self.solid[z]
+        if self.coarse is None:
+            return np.zeros_like(own), np.zeros(own.shape, np.uint8)
+        where = z // self.coarse.factors[0]
+        near, second, confidence = (
+            enlarge(part[where], self.coarse.factors[1], own.shape)
+            for part in (self.coarse.near, self.coarse.second, self.coarse.confidence)
+        )
+        moved = solid & (own != near) & (near > 0)
+        second = np.where(moved, near, np.where(solid & (near > 0), second, 0))
+        confidence = np.where(near > 0, confidence, np.where(own > 0, 100, 0))
+        return second.astype(own.dtype), np.where(solid & ~moved, confidence, 0).astype(np.uint8)
+
+    def sampled_doubt(
+        self,
+    ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.uint8], Grid]:
+        """What `doubt` says in the middle of each coarse voxel, and the coarse grid."""
+        if self.coarse is None:
+            return np.zeros_like(self.cells), np.zeros(self.cells.shape, np.uint8), self.grid
+        factors = self.coarse.factors
+        second = np.empty_like(self.coarse.second)
+        confidence = np.empty_like(self.coarse.confidence)
+        places = [
+            np.minimum(np.arange(m) * f + f // 2, n - 1)
+            for m, f, n in zip(second.shape, factors, self.grid.shape, strict=True)
+        ]
+        here = np.ix_(*places[1:])
+        for k, z in enumerate(places[0]):
+            fine_second, fine_confidence = self.doubt(int(z))
+            second[k], confidence[k] = fine_second[here], fine_confidence[here]
+        return second, confidence, self.grid.downsample(factors)
+
+    def confidence_of(self, number: int) -> float:
+        """Mean confidence of a cell over its voxels, 0 to 1; nan if it has none."""
+        if self.coarse is None:
+            return float("nan")
+        own = self.coarse.confidence[self.coarse.cells == number]
+        return float(own.mean()) / 100 if own.size else float("nan")
 
 
 def label_cells(
@@ -138,15 +193,17 @@ def label_cells(
 
     Notes
     -----
-    1. Bright pockets deep inside cells are filled (vacuoles).
-    2. On a coarse grid whose voxels are solid only where all of the fine ones
-       are, the anisotropic distance to the resin is cut into basins, with the
-       nuclei as markers, and the basins are joined into cells.
-    3. In each slice the fine pixels are flooded from the coarse labels along
-       the fine distance map. What cannot be reached stays without a number.
-    4. Of the target cell, pieces detached from the main one in a slice are
-       dropped unless they are lobes (``min_lobe_fraction``) or lie on the cell
-       in a close slice (``detached_reach_nm``).
+    1. On a coarse grid all cells compete, from their nuclei, for everything that is
+       not resin: `helaseg.cells.competition.compete`. Resin plays no part in it; a
+       crop without any is shared by its membranes alone.
+    2. In each slice the borders between cells are drawn again on the dark line
+       between them, rims and thin gaps are filled, and every nucleus goes to its
+       cell: `helaseg.cells.refinement.refine_slice`.
+    3. Bright pockets deep inside one cell are filled (vacuoles).
+    4. Pieces that no cell reaches in their slice go to the cell they are connected
+       with through other slices. On slices farther apart than ``max_link_nm`` pieces
+       of the target that lie apart are dropped instead, with the target as their
+       second owner.
 
     References
     ----------
@@ -161,177 +218,40 @@ def label_cells(
         raise ParameterError(msg)
     executor = executor or make_executor("serial")
     n = grid.shape[0]
-
-    def solid_slice(z: int) -> Mask:
-        return _solid(nucleus.resin[z], nucleus.nuclei[z] == 1, grid.pixel_nm, config)
-
-    solid = np.empty(grid.shape, bool)
-    for z, mask in enumerate(ordered_map(executor, solid_slice, range(n))):
-        solid[z] = mask
-    coarse, factors = _compete(solid, nucleus, config)
-
-    aside = int(coarse.max()) + 1
+    solid = ~nucleus.resin
+    solid |= nucleus.nuclei > 0
+    coarse = compete(solid, nucleus, config.competition)
 
     def fine_slice(z: int) -> Labels:
-        rough = coarse[z // factors[0]]
-        labels = _flood(enlarge(rough, factors[1], grid.shape[1:]), solid[z])
-        own = nucleus.nuclei[z] == 1
-        _set_aside(labels, own, aside, config)
-        labels[own] = 1
+        rough = enlarge(coarse.cells[z // coarse.factors[0]], coarse.factors[1], grid.shape[1:])
+        labels = refine_slice(
+            rough, solid[z], nucleus.ridge[z], border_px=config.border_nm / grid.pixel_nm
+        )
+        # A nucleus is of one cell, whatever the lines inside.
+        of_nucleus = coarse.of_nucleus[nucleus.nuclei[z]]
+        labels = np.where(of_nucleus > 0, of_nucleus, labels)
+        vacuoles = find_vacuoles(
+            ~solid[z],
+            pixel_nm=grid.pixel_nm,
+            min_depth_nm=config.vacuole_depth_nm,
+            open_resin_um2=config.open_resin_um2,
+        )
+        fill_vacuoles(labels, vacuoles)
         return labels
 
-    cells = np.zeros(grid.shape, np.uint8 if aside < 255 else np.uint16)
+    cells = np.zeros(grid.shape, coarse.cells.dtype)
     for z, labels in enumerate(ordered_map(executor, fine_slice, range(n))):
         cells[z] = labels
+        solid[z] |= labels > 0
         if progress:
             progress("cell", z + 1, n)
-    _settle(cells, aside, reach=int(config.detached_reach_nm / grid.slice_nm + 1e-6))
-    return CellResult(grid=grid, cells=cells, solid=solid, flags=flag_cell(cells, solid, nucleus))
-
-
-def _solid(resin: Mask, nucleus: Mask, pixel_nm: float, config: CellConfig) -> Mask:
-    """Everything that is not resin, with vacuoles filled."""
-    from helaseg.image.distance import distance_transform
-    from helaseg.image.labels import label
-    from helaseg.image.regions import region_areas
-
-    resin = resin & ~nucleus
-    pockets = label(resin, connectivity=2)
-    n = int(pockets.max())
-    if n == 0:
-        return ~resin
-    area_um2 = region_areas(pockets, n=n) * pixel_nm**2 / 1e6
-    open_ = area_um2 >= config.open_resin_um2
-    for side in (pockets[0], pockets[-1], pockets[:, 0], pockets[:, -1]):
-        open_[side] = True
-    open_[0] = False
-    if not open_.any():
-        # Nothing tells the outside from a vacuole; keep what was seen.
-        return ~resin
-    depth = distance_transform(~open_[pockets], spacing=pixel_nm)
-    nearest = np.full(n + 1, np.inf, np.float32)
-    np.minimum.at(nearest, pockets.ravel(), depth.ravel())
-    vacuole = nearest > config.vacuole_depth_nm
-    vacuole[0] = False
-    return ~resin | vacuole[pockets]
-
-
-def _compete(
-    solid: Mask, nucleus: NucleusResult, config: CellConfig
-) -> tuple[Labels, tuple[int, int, int]]:
-    """Cells on the coarse grid, 1 is the target; voxels joined along each axis."""
-    from helaseg.image.distance import distance_transform
-
-    grid = nucleus.grid
-    in_plane = max(1, round(config.coarse_pixel_nm / grid.pixel_nm))
-    factors = (max(1, round(config.coarse_slice_nm / grid.slice_nm)), in_plane, in_plane)
-    coarse = pool_all(solid, factors)
-    spacing = grid.downsample(factors).voxel_size_nm
-    distance = distance_transform(coarse, spacing=spacing)
-    # A crop without any resin has no distance: its basins come from the nuclei alone.
-    distance[~np.isfinite(distance)] = 0.0
-    nuclei = _nuclei(nucleus, factors)
-    n_nuclei = int(nuclei.max())
-    basins, count = find_basins(coarse, distance, nuclei, step_nm=config.height_step_nm)
-    peak = np.zeros(count + 1, np.float32)
-    np.maximum.at(peak, basins.ravel(), distance.ravel())
-    cell_of = join_basins(
-        find_saddles(basins, distance),
-        peak,
-        n_nuclei=n_nuclei,
-        neck_ratio=config.neck_ratio,
-        bleb_radius_nm=config.bleb_radius_nm,
-    )
-    volume_um3 = np.bincount(cell_of[basins.ravel()], minlength=count + 1).astype(float)
-    volume_um3 *= np.prod(spacing) / 1e9
-    volume_um3[0] = 0
-    target = _target(cell_of, basins, nucleus, distance)
-    kept = [k for k in np.argsort(-volume_um3, kind="stable") if volume_um3[k] > 0]
-    kept = [k for k in kept if volume_um3[k] >= config.min_cell_um3 and k != target]
-    number = np.zeros(count + 1, np.int32)
-    if target:
-        number[target] = 1
-    number[kept] = np.arange(2, len(kept) + 2)
-    return number[cell_of][basins], factors
-
-
-def _nuclei(nucleus: NucleusResult, factors: tuple[int, int, int]) -> Labels:
-    """Nuclei as markers on the coarse grid, numbered from 1 on, the target's first."""
-    own = pool_all(nucleus.nucleus, factors)
-    # The nuclei of other cells may touch the pixels beside them: any voxel will do.
-    labels = nucleus.nuclei[tuple(slice(0, None, f) for f in factors)].astype(np.int32)
-    labels[labels == 1] = 0
-    labels[own] = 1
-    present = np.flatnonzero(np.bincount(labels.ravel()))
-    number = np.zeros(int(labels.max()) + 1, np.int32)
-    number[present] = np.arange(len(present)) if present[0] == 0 else np.arange(len(present)) + 1
-    return number[labels]
-
-
-def _target(
-    cell_of: Labels, basins: Labels, nucleus: NucleusResult, distance: NDArray[np.float32]
-) -> int:
-    """The cell of the target: that of its nucleus, else the one around where it should be."""
-    if nucleus.found:
-        return int(cell_of[1])
-    share = [n / m for n, m in zip(basins.shape, nucleus.grid.shape, strict=True)]
-    y, x = (round(float(t * s)) for t, s in zip(nucleus.target_vx[1:], share[1:], strict=True))
-    ry, rx = basins.shape[1] // 8 + 1, basins.shape[2] // 8 + 1
-    box = (slice(None), slice(max(y - ry, 0), y + ry + 1), slice(max(x - rx, 0), x + rx + 1))
-    near = basins[box]
-    weight = np.bincount(cell_of[near.ravel()], distance[box].ravel(), minlength=len(cell_of))
-    weight[0] = 0
-    return int(np.argmax(weight)) if weight.any() else 0
-
-
-def _flood(rough: Labels, solid: Mask) -> Labels:
-    """Give each solid pixel the coarse label that reaches it first along the distance map."""
-    from helaseg.image.distance import distance_transform
-    from helaseg.image.watershed import watershed
-
-    if not rough.any():
-        return np.zeros(solid.shape, np.int32)
-    depth = distance_transform(solid)
-    depth[~np.isfinite(depth)] = 0.0
-    priority = -np.minimum(depth * 8, 32000).astype(np.int16)
-    return watershed(priority, rough, mask=solid, connectivity=1)
-
-
-def _set_aside(labels: Labels, nucleus: Mask, aside: int, config: CellConfig) -> None:
-    """Renumber pieces of the target that its main pieces do not touch in this slice."""
-    from helaseg.image.labels import label
-
-    pieces = label(labels == 1, connectivity=2)
-    n = int(pieces.max())
-    if n < 2:
-        return
-    area = np.bincount(pieces.ravel(), minlength=n + 1)
-    area[0] = 0
-    attached = area >= config.min_lobe_fraction * area.max()
-    attached[pieces[nucleus]] = True
-    labels[(pieces > 0) & ~attached[pieces]] = aside
-
-
-def _settle(cells: NDArray[np.unsignedinteger], aside: int, *, reach: int) -> None:
-    """Give pieces set aside to the target where they lie on it in a close slice, drop the rest."""
-    from helaseg.image.labels import label
-
-    accepted = aside + 1
-    for z in range(cells.shape[0]):
-        pieces = label(cells[z] == aside, connectivity=2)
-        n = int(pieces.max())
-        if n == 0:
-            continue
-        area = np.bincount(pieces.ravel(), minlength=n + 1)
-        lies_on = np.zeros(n + 1, bool)
-        for other in range(max(z - reach, 0), min(z + reach + 1, cells.shape[0])):
-            if other != z:
-                over = np.bincount(pieces[cells[other] == 1], minlength=n + 1)
-                lies_on |= 2 * over >= area
-        # Marked, not set to 1: whether a piece belongs must not depend on the
-        # order in which the slices are visited.
-        cells[z] = np.where(pieces == 0, cells[z], np.where(lies_on[pieces], accepted, 0))
-    cells[cells == accepted] = 1
+    if grid.slice_nm <= config.max_link_nm:
+        connect_pieces(cells, solid, voxel_size_nm=grid.voxel_size_nm)
+    else:
+        for z in range(n):
+            drop_detached(cells[z], nucleus.nuclei[z] == 1, config.min_lobe_fraction)
+    flags = flag_cell(cells, solid, nucleus)
+    return CellResult(grid=grid, cells=cells, solid=solid, flags=flags, coarse=coarse)
 
 
 def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResult) -> CellFlag:

@@ -1,10 +1,10 @@
-"""Whole cells of a crop: basins of the distance to resin, joined where they belong together.
+"""All cells of a crop compete, on a coarse grid, for everything that is not resin.
 
-The published method caps the distance map at 0.70 of its maximum and cuts it
-by a watershed, slice by slice. Here the distance map is three-dimensional, and
-basins are joined by a rule relative to their own height: a neck at least half
-as wide as the smaller piece joins it to the larger one, and so does any neck
-when the piece is no larger than a bleb. Two nuclei never join.
+The published method caps the distance to the resin at 0.70 of its maximum and
+cuts it by a watershed, slice by slice; where two cells touch, that line knows
+nothing of their membranes. Here supervoxels between the dark lines
+(`helaseg.cells.supervoxels`) are joined in three dimensions, from the nuclei of
+all cells, by how open the way between them is (`helaseg.cells.ownership`).
 """
 
 from __future__ import annotations
@@ -14,155 +14,168 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from helaseg.cells.competition_config import CompetitionConfig
+from helaseg.cells.nucleus import NucleusResult
+from helaseg.cells.ownership import Ownership, share_supervoxels
+from helaseg.cells.pooling import Factors, pool_all, pool_labels, pool_max
+from helaseg.cells.supervoxels import find_contacts, find_supervoxels, measure_lines
+
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saddle:
-    """The highest pass between two basins, in nm above the resin."""
+class CoarseCells:
+    """Who owns what on the coarse grid.
 
-    a: int
-    b: int
-    height_nm: float
+    Parameters
+    ----------
+    cells : ndarray of uint8 or uint16, shape (Z, Y, X)
+        Instances: 1 is the target, others follow by size; 0 is resin.
+    near : ndarray of uint8 or uint16, shape (Z, Y, X)
+        The same, continued into the resin as far as a rim or a gap that the coarse
+        grid does not show; so are `second` and `confidence`.
+    second : ndarray of uint8 or uint16, shape (Z, Y, X)
+        The cell a voxel would belong to next; 0 where no other was in question.
+    confidence : ndarray of uint8, shape (Z, Y, X)
+        Percent: 0 where the second cell has the same claim, 100 where it has none.
+    factors : tuple of int
+        Working voxels per coarse voxel along z, y, x.
+    of_nucleus : ndarray of unsigned integers
+        The cell of each nucleus of `NucleusResult.nuclei`; 0 for one too small to
+        take part.
+    """
+
+    cells: NDArray[np.unsignedinteger]
+    near: NDArray[np.unsignedinteger]
+    second: NDArray[np.unsignedinteger]
+    confidence: NDArray[np.uint8]
+    factors: Factors
+    of_nucleus: NDArray[np.unsignedinteger]
 
 
-def pool_all(mask: Mask, factors: tuple[int, int, int]) -> Mask:
-    """Join blocks of voxels; a block is True when all of it is, so thin gaps survive."""
-    pads = [(0, -n % f) for n, f in zip(mask.shape, factors, strict=True)]
-    padded = np.pad(mask, pads, mode="edge") if any(p[1] for p in pads) else mask
-    # one axis after the other, whole rows at a time
-    for axis, factor in enumerate(factors):
-        ahead = (slice(None),) * axis
-        joined = padded[(*ahead, slice(0, None, factor))].copy()
-        for k in range(1, factor):
-            joined &= padded[(*ahead, slice(k, None, factor))]
-        padded = joined
-    return padded
-
-
-def find_basins(
-    solid: Mask, distance: NDArray[np.float32], nuclei: Labels, *, step_nm: float
-) -> tuple[Labels, int]:
-    """Catchment basins of the distance map inside cells.
+def compete(solid: Mask, nucleus: NucleusResult, config: CompetitionConfig) -> CoarseCells:
+    """Share everything that is not resin among the cells of a crop.
 
     Parameters
     ----------
     solid : ndarray of bool, shape (Z, Y, X)
-        Everything that is not resin.
-    distance : ndarray of float32, shape (Z, Y, X)
-        Distance to the resin in nm.
-    nuclei : ndarray of int32, shape (Z, Y, X)
-        1 to n, each nucleus is one marker whatever the distance map says.
-    step_nm : float
-        Height resolution; maxima that differ by less are one plateau.
+        Everything that is not resin, on the working grid.
+    nucleus : NucleusResult
+        Nuclei of all cells and dark lines, on the working grid.
+    config : CompetitionConfig
+        Settings.
 
     Returns
     -------
-    basins : ndarray of int32, shape (Z, Y, X)
-        Basins 1..n are those of the nuclei, further ones those of maxima.
-    count : int
-        Number of basins.
-    """
-    from scipy import ndimage
-
-    from helaseg.image.filters import gaussian
-    from helaseg.image.labels import label
-    from helaseg.image.watershed import watershed
-
-    smooth = gaussian(distance, sigma_px=(0.0, 1.0, 1.0))
-    smooth /= step_nm
-    levels = np.minimum(smooth, 32000).astype(np.int16)
-    del smooth
-    top = ndimage.maximum_filter(levels, size=(3, 5, 5)) == levels
-    markers = label(top & solid & (nuclei == 0), connectivity=3)
-    del top
-    n = int(nuclei.max())
-    markers[markers > 0] += n
-    inside = (nuclei > 0) & solid
-    markers[inside] = nuclei[inside]
-    count = max(n, int(markers.max()))
-    np.negative(levels, out=levels)
-    basins = watershed(levels, markers, mask=solid, connectivity=1)
-    return basins, count
-
-
-def find_saddles(basins: Labels, distance: NDArray[np.float32]) -> list[Saddle]:
-    """The highest pass between each pair of touching basins."""
-    heights: dict[tuple[int, int], float] = {}
-    for z in range(basins.shape[0]):
-        here, high = basins[z], distance[z]
-        pairs = [
-            (here[:-1], here[1:], high[:-1], high[1:]),
-            (here[:, :-1], here[:, 1:], high[:, :-1], high[:, 1:]),
-        ]
-        if z + 1 < basins.shape[0]:
-            pairs.append((here, basins[z + 1], high, distance[z + 1]))
-        for a, b, da, db in pairs:
-            border = (a != b) & (a > 0) & (b > 0)
-            if not border.any():
-                continue
-            low, up = np.minimum(a[border], b[border]), np.maximum(a[border], b[border])
-            passes = np.minimum(da[border], db[border])
-            order = np.lexsort((-passes, up, low))
-            low, up, passes = low[order], up[order], passes[order]
-            first = np.ones(len(low), bool)
-            first[1:] = (low[1:] != low[:-1]) | (up[1:] != up[:-1])
-            for i, j, h in zip(low[first], up[first], passes[first], strict=True):
-                key = (int(i), int(j))
-                heights[key] = max(heights.get(key, 0.0), float(h))
-    return [Saddle(a=a, b=b, height_nm=h) for (a, b), h in sorted(heights.items())]
-
-
-def join_basins(
-    saddles: list[Saddle],
-    peak_nm: NDArray[np.floating],
-    *,
-    n_nuclei: int,
-    neck_ratio: float,
-    bleb_radius_nm: float,
-) -> NDArray[np.int32]:
-    """Which basins form one cell.
-
-    Parameters
-    ----------
-    saddles : list of Saddle
-        Passes between basins.
-    peak_nm : ndarray of float, shape (count + 1,)
-        Largest distance to resin in each basin; entry 0 is not used.
-    n_nuclei : int
-        Basins 1..n_nuclei hold nuclei.
-    neck_ratio : float
-        A pass at least this part of the lower peak joins two basins.
-    bleb_radius_nm : float
-        A basin whose peak is lower joins whatever the pass.
-
-    Returns
-    -------
-    ndarray of int32, shape (count + 1,)
-        For each basin the lowest basin number of its cell.
+    CoarseCells
+        On the coarse grid.
 
     Notes
     -----
-    Passes are visited from the highest down, as in a component tree, so the
-    result does not depend on numbering; ties are broken by number.
+    1. Join voxels: solid where all of a block is, the strongest dark line of
+       each block, the nucleus that fills a block.
+    2. Measure how strong noise and membranes are, in and around the nuclei.
+    3. Cut supervoxels along the dark lines and measure their contacts.
+    4. Join the supervoxels into cells; number these, the target first.
+
+    Without resin nothing changes: its distance is not used.
     """
-    parent = np.arange(len(peak_nm), dtype=np.int32)
-    peak = np.array(peak_nm, float)
+    from helaseg.image.distance import expand_labels
 
-    def find(k: int) -> int:
-        while parent[k] != k:
-            parent[k] = parent[parent[k]]
-            k = int(parent[k])
-        return k
+    grid = nucleus.grid
+    in_plane = max(1, round(config.coarse_pixel_nm / grid.pixel_nm))
+    factors = (max(1, round(config.coarse_slice_nm / grid.slice_nm)), in_plane, in_plane)
+    spacing = grid.downsample(factors).voxel_size_nm
+    coarse = pool_all(solid, factors)
+    ridge = pool_max(nucleus.ridge, factors)
+    nuclei = pool_labels(nucleus.nuclei, factors)
+    nuclei[~coarse] = 0
+    number = _numbers(nuclei)
+    nuclei, n_nuclei = number[nuclei], max(1, int(number.max()))
+    lines = measure_lines(ridge, coarse, nuclei)
+    supervoxels, count = find_supervoxels(
+        ridge, coarse, nuclei, spacing_nm=spacing, smooth_nm=config.smooth_nm
+    )
+    count = max(count, n_nuclei)
+    contacts = find_contacts(
+        supervoxels, ridge, lines, config, n_nuclei=n_nuclei, spacing_nm=spacing
+    )
+    volume_um3 = np.bincount(supervoxels.ravel(), minlength=count + 1) * np.prod(spacing) / 1e9
+    volume_um3[0] = 0.0
+    beside = _at_sides(supervoxels, count, axes=(1, 2))
+    ownership = share_supervoxels(
+        contacts,
+        volume_um3,
+        lines,
+        config,
+        n_nuclei=n_nuclei,
+        cut=beside | _at_sides(supervoxels, count, axes=(0,)),
+        beside=beside,
+    )
+    target = _target(ownership, supervoxels, nucleus, has_own=bool((nuclei == 1).any()))
+    cell_number = _cell_numbers(ownership, volume_um3, target)
+    of_nucleus = cell_number[ownership.owner[number]]
+    of_nucleus[volume_um3[number] == 0] = 0
+    percent = np.round(100 * ownership.confidence).astype(np.uint8)
+    percent[0] = 0
+    cells = cell_number[ownership.owner]
+    own = cells[supervoxels]
+    # Blocks that hold a little resin count as resin; twice their diagonal is far enough.
+    supervoxels = expand_labels(supervoxels, max_distance=3.0)
+    return CoarseCells(
+        cells=own,
+        near=cells[supervoxels],
+        second=cell_number[ownership.second][supervoxels],
+        confidence=percent[supervoxels],
+        factors=factors,
+        of_nucleus=of_nucleus,
+    )
 
-    for saddle in sorted(saddles, key=lambda s: (-s.height_nm, s.a, s.b)):
-        a, b = sorted((find(saddle.a), find(saddle.b)))
-        if a == b or b <= n_nuclei:
-            continue
-        # A basin with a nucleus is a cell however flat it is.
-        lower = peak[b] if a <= n_nuclei else min(peak[a], peak[b])
-        if saddle.height_nm >= neck_ratio * lower or lower < bleb_radius_nm:
-            parent[b] = a
-            peak[a] = max(peak[a], peak[b])
-    return np.array([find(k) for k in range(len(parent))], np.int32)
+
+def _numbers(nuclei: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:
+    """New numbers of the nuclei, 2 to n without gaps; 1 stays that of the target."""
+    present = np.bincount(nuclei.ravel(), minlength=2) > 0
+    present[:2] = False
+    number = np.zeros(len(present), np.int32)
+    number[1] = 1
+    number[present] = np.arange(2, 2 + np.count_nonzero(present))
+    return number
+
+
+def _at_sides(supervoxels: Labels, count: int, *, axes: tuple[int, ...]) -> Mask:
+    """Which supervoxels lie at a side of the crop across one of the axes, by number."""
+    cut = np.zeros(count + 1, bool)
+    for axis in axes:
+        for side in (0, -1):
+            cut[supervoxels.take(side, axis=axis)] = True
+    return cut
+
+
+def _target(
+    ownership: Ownership, supervoxels: Labels, nucleus: NucleusResult, *, has_own: bool
+) -> int:
+    """The cell of the target: that of its nucleus, else the one around where it should be."""
+    if has_own:
+        return int(ownership.owner[1])
+    share = [n / m for n, m in zip(supervoxels.shape, nucleus.grid.shape, strict=True)]
+    y, x = (round(float(t * s)) for t, s in zip(nucleus.target_vx[1:], share[1:], strict=True))
+    ry, rx = supervoxels.shape[1] // 8 + 1, supervoxels.shape[2] // 8 + 1
+    box = (slice(None), slice(max(y - ry, 0), y + ry + 1), slice(max(x - rx, 0), x + rx + 1))
+    near = np.bincount(ownership.owner[supervoxels[box]].ravel())
+    near[0] = 0
+    return int(np.argmax(near)) if near.any() else 0
+
+
+def _cell_numbers(
+    ownership: Ownership, volume_um3: NDArray[np.float64], target: int
+) -> NDArray[np.unsignedinteger]:
+    """Number of each cell: 1 for the target, then by size."""
+    volume = np.bincount(ownership.owner, volume_um3)
+    volume[0] = 0.0
+    others = [k for k in np.argsort(-volume, kind="stable") if volume[k] > 0 and k != target]
+    number = np.zeros(len(volume), np.int64)
+    if target:
+        number[target] = 1
+    number[others] = np.arange(2, len(others) + 2)
+    return number.astype(np.uint8 if len(others) < 254 else np.uint16)

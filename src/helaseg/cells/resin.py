@@ -69,6 +69,18 @@ def split_greys(
     )
 
 
+def forms_regions(split: GreySplit, pixel_nm: float, config: BackgroundConfig) -> bool:
+    """Whether cells, and resin of little contrast, fill places of about 1 µm and do not mingle."""
+    from helaseg.image import gaussian
+
+    bright = split.smooth > split.threshold
+    near = gaussian(bright.astype(np.float32), sigma_px=config.local_sigma_nm / 2 / pixel_nm)
+    n_bright = int(np.count_nonzero(bright))
+    cells = np.count_nonzero(near < 0.2) >= config.min_region_share * (bright.size - n_bright)
+    resin = np.count_nonzero(near > 0.8) >= config.min_region_share * n_bright
+    return bool(cells and (resin or split.contrast >= config.sure_contrast))
+
+
 def find_shading(
     split: GreySplit, outside: Mask, pixel_nm: float, config: BackgroundConfig
 ) -> tuple[Floats, Floats] | None:
@@ -216,6 +228,13 @@ def drop_specks(mask: Mask, pixel_nm: float, config: BackgroundConfig) -> Mask:
     um2_px = 1e6 / pixel_nm**2
     cell = remove_small(~mask, min_area_px=config.min_cell_um2 * um2_px)
     return remove_small(~cell, min_area_px=config.min_resin_um2 * um2_px)
+
+
+def fill_organelles(mask: Mask, pixel_nm: float, config: BackgroundConfig) -> Mask:
+    """Turn small pieces of resin that cells enclose into cell."""
+    from helaseg.image import fill_holes
+
+    return ~fill_holes(~mask, max_area_px=int(config.max_organelle_um2 * 1e6 / pixel_nm**2))
 
 
 def _neighbourhood_mean(image: Floats, mask: Mask, sigma_px: float, fallback: float) -> Floats:

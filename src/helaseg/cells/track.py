@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,9 @@ class TrackConfig:
         Longest run of probes in which a cell may be missed (published none).
     min_probes : int
         A track in fewer probes is dropped when it is weak, i.e. when its
-        radius never reaches `min_radius_nm`; fewer are asked where fewer
-        slices were probed. Debris and blebs are seen once or twice.
+        radius never reaches `min_radius_nm` and no nucleus is seen in it;
+        fewer are asked where fewer slices were probed. Debris and blebs are
+        seen once or twice and have no nucleus.
     min_radius_nm : float
         A track that reaches this radius is kept, however few its probes.
     min_length_nm : float
@@ -86,6 +87,7 @@ def link_detections(
     grid: Grid,
     config: TrackConfig | None = None,
     probed: Sequence[int] | None = None,
+    slice_flags: Mapping[int, CellFlag] | None = None,
 ) -> list[Track]:
     """Cells through z.
 
@@ -100,6 +102,9 @@ def link_detections(
     probed : sequence of int, optional
         The slices that were probed. By default evenly spaced slices, at the
         smallest distance between two slices with detections.
+    slice_flags : mapping of int to CellFlag, optional
+        What is special about probed slices; a track has the flags that most of
+        its slices have.
 
     Returns
     -------
@@ -132,6 +137,7 @@ def link_detections(
     config = config or TrackConfig()
     _check_inside(detections, grid)
     slices = _probed_slices(detections, grid, probed)
+    spans = _nucleus_spans(detections)
     by_slice: dict[int, Segment] = {z: [] for z in slices}
     for d in sorted(detections, key=lambda d: (d.z, d.y, d.x)):
         by_slice[d.z].append(d)
@@ -139,7 +145,7 @@ def link_detections(
     open_segments: list[Segment] = []
     for z in slices:
         found = by_slice[z]
-        costs = _costs([s[-1] for s in open_segments], found, grid, config)
+        costs = _costs([s[-1] for s in open_segments], found, grid, config, spans)
         links = _assign(costs)
         still_open = [open_segments[i] for i in links]
         for i, j in links.items():
@@ -148,14 +154,16 @@ def link_detections(
         started = [[d] for j, d in enumerate(found) if j not in linked]
         segments += started
         open_segments = still_open + started
-    segments = _close_gaps(segments, slices, grid, config)
+    segments = _close_gaps(segments, slices, grid, config, spans)
     need = min(config.min_probes, len(slices))
-    strong = [
-        s for s in segments if len(s) >= need or max(d.radius_nm for d in s) >= config.min_radius_nm
-    ]
+    strong = [s for s in segments if len(s) >= need or _is_strong(s, config)]
     strong.sort(key=lambda s: (s[0].z, s[0].y, s[0].x))
     return [
-        Track(id=k, detections=tuple(s), flags=_flags(s, slices, grid, config))
+        Track(
+            id=k,
+            detections=tuple(s),
+            flags=_flags(s, slices, grid, config) | _common_flags(s, slice_flags or {}),
+        )
         for k, s in enumerate(strong, start=1)
     ]
 
@@ -257,6 +265,7 @@ def _costs(
     starts: Sequence[Detection],
     grid: Grid,
     config: TrackConfig,
+    spans: NDArray[np.int64],
     n_probes: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """Cost of each link, 0 to 2; infinity where there is none."""
@@ -272,7 +281,24 @@ def _costs(
     small = np.maximum(np.minimum(ra, rb), 1e-9)
     shift = way / (config.max_shift * np.maximum(np.maximum(ra, rb), 1e-9) * np.sqrt(steps))
     ratio = np.log(np.maximum(ra, rb) / small) / math.log(config.max_size_ratio)
-    return np.where((shift <= 1) & (ratio <= 1), shift + ratio, np.inf)
+    costs = np.where((shift <= 1) & (ratio <= 1), shift + ratio, np.inf)
+    na = np.array([d.nucleus for d in ends])[:, None]
+    nb = np.array([d.nucleus for d in starts])[None]
+    # Two nuclei at the same height are those of two cells.
+    together = (spans[na, 0] <= spans[nb, 1]) & (spans[nb, 0] <= spans[na, 1])
+    costs[(na > 0) & (nb > 0) & together] = np.inf
+    costs[(na > 0) & (na == nb)] = 0.0
+    return costs
+
+
+def _nucleus_spans(detections: Sequence[Detection]) -> NDArray[np.int64]:
+    """First and last slice of each nucleus, by its number."""
+    n = max((d.nucleus for d in detections), default=0)
+    spans = np.full((n + 1, 2), -1)
+    for d in sorted(detections, key=lambda d: -d.z):
+        spans[d.nucleus, 0] = d.z
+        spans[d.nucleus, 1] = max(spans[d.nucleus, 1], d.z)
+    return spans
 
 
 def _assign(costs: NDArray[np.float64]) -> dict[int, int]:
@@ -285,7 +311,11 @@ def _assign(costs: NDArray[np.float64]) -> dict[int, int]:
 
 
 def _close_gaps(
-    segments: list[Segment], slices: list[int], grid: Grid, config: TrackConfig
+    segments: list[Segment],
+    slices: list[int],
+    grid: Grid,
+    config: TrackConfig,
+    spans: NDArray[np.int64],
 ) -> list[Segment]:
     if config.max_gap_probes == 0 or not segments:
         return segments
@@ -293,7 +323,8 @@ def _close_gaps(
     first = np.array([place[s[0].z] for s in segments])
     last = np.array([place[s[-1].z] for s in segments])
     n_probes = first[None] - last[:, None]
-    costs = _costs([s[-1] for s in segments], [s[0] for s in segments], grid, config, n_probes)
+    ends, starts = [s[-1] for s in segments], [s[0] for s in segments]
+    costs = _costs(ends, starts, grid, config, spans, n_probes)
     # A neighbouring probe was decided before; what overlaps in z is another cell.
     costs[(n_probes < 2) | (n_probes > config.max_gap_probes + 1)] = np.inf
     following = _assign(costs)
@@ -306,6 +337,13 @@ def _close_gaps(
             k = following.get(k)
         joined.append(chain)
     return joined
+
+
+def _is_strong(segment: Segment, config: TrackConfig) -> bool:
+    """Wide somewhere, or seen twice and with a nucleus: debris has none."""
+    if len(segment) > 1 and any(d.nucleus for d in segment):
+        return True
+    return max(d.radius_nm for d in segment) >= config.min_radius_nm
 
 
 def _flags(segment: Segment, slices: list[int], grid: Grid, config: TrackConfig) -> CellFlag:
@@ -323,6 +361,16 @@ def _flags(segment: Segment, slices: list[int], grid: Grid, config: TrackConfig)
     if max(d.radius_nm for d in segment) < config.small_radius_nm:
         flags |= CellFlag.SMALL
     return flags
+
+
+def _common_flags(segment: Segment, slice_flags: Mapping[int, CellFlag]) -> CellFlag:
+    """Flags of more than half of the slices of a track."""
+    common = CellFlag.NONE
+    for flag in CellFlag:
+        n = sum(flag in slice_flags.get(d.z, CellFlag.NONE) for d in segment)
+        if 2 * n > len(segment) and flag:
+            common |= flag
+    return common
 
 
 def _leaves_sides(d: Detection, grid: Grid) -> bool:

@@ -22,6 +22,8 @@ OUTPUTS = (
     "nucleus",
     "cell",
     "cells",
+    "second",
+    "cell_confidence",
     "envelope_confidence",
     "measurements",
     "slices",

@@ -23,6 +23,9 @@ class CellFlag(enum.IntFlag):
     BRIDGED_SLICES = enum.auto()
     LITTLE_RESIN = enum.auto()
     LOW_CONFIDENCE = enum.auto()
+    INVERTED_RESIN = enum.auto()
+    NO_RESIN = enum.auto()
+    UNSURE_RESIN = enum.auto()
 
     @property
     def text(self) -> str:
@@ -64,6 +67,9 @@ _FLAG_TEXT = {
     CellFlag.BRIDGED_SLICES: "slices bridged from their neighbours (blank, damaged or unclear)",
     CellFlag.LITTLE_RESIN: "little or no resin around it, the outline rests on the neighbours",
     CellFlag.LOW_CONFIDENCE: "the outline is uncertain",
+    CellFlag.INVERTED_RESIN: "the resin of this volume is darker than its cells",
+    CellFlag.NO_RESIN: "no resin can be told from the cells, nuclei alone part them",
+    CellFlag.UNSURE_RESIN: "the brighter class was taken for resin without a sure sign of it",
 }
 
 
@@ -77,10 +83,13 @@ class Detection:
         Slice index in the volume.
     y, x : float
         Position of the peak of the distance to the background, in voxels.
+        Between cells without background that to the border of its share.
     radius_nm : float
         That distance, in nm.
     rank : int
         Place of the peak among those of its slice, 1 is the highest.
+    nucleus : int
+        Number of its nucleus in the volume; 0 where none was recognised.
     """
 
     z: int
@@ -88,6 +97,7 @@ class Detection:
     x: float
     radius_nm: float
     rank: int = 1
+    nucleus: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,6 +167,12 @@ class SegmentationResult:
         0/1, the whole target cell with its nucleus.
     cells : LabelVolume, optional
         Instances: the target cell is 1, its neighbours follow.
+    second : LabelVolume, optional
+        On coarser voxels: the instance that a voxel would belong to next, or first if
+        it has none; 0 where no other was in question.
+    cell_confidence : LabelVolume, optional
+        On the voxels of `second`: how sure the instance is, in percent; 0 where
+        another has the same claim, and in resin.
     envelope_confidence : LabelVolume, optional
         How sure the place of the nuclear envelope is, in percent: 1 to 100 on the
         band of class 3, 0 elsewhere.
@@ -186,6 +192,8 @@ class SegmentationResult:
     nucleus: LabelVolume
     cell: LabelVolume
     cells: LabelVolume | None = None
+    second: LabelVolume | None = None
+    cell_confidence: LabelVolume | None = None
     envelope_confidence: LabelVolume | None = None
     slices: tuple[SliceRecord, ...] = ()
     invaginations: tuple[Invagination, ...] = ()

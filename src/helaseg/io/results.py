@@ -33,6 +33,8 @@ from helaseg.io.volumes import open_volume
 
 _SLICE_COLUMNS = tuple(field.name for field in dataclasses.fields(SliceRecord))
 _INVAGINATION_COLUMNS = tuple(field.name for field in dataclasses.fields(Invagination))
+#: Label images that not every result has.
+_OPTIONAL = ("cells", "second", "cell_confidence", "envelope_confidence")
 #: What an earlier version did not write; those numbers are nan.
 _LATER_COLUMNS = ("envelope_thickness_nm", "envelope_confidence")
 
@@ -64,6 +66,8 @@ def write_segmentation(
     folder : path-like
         Gets ``labels.tif`` (or ``labels.ome.zarr``), ``nucleus.tif`` and
         ``cell.tif`` (0/255), ``cells.tif`` if the result has instances,
+        ``second.tif`` and ``cell_confidence.tif`` (percent; both on coarser voxels) if
+        it knows how sure they are,
         ``envelope_confidence.tif`` (percent on the band of the envelope) if it has
         one, ``measurements.csv``, ``slices.csv``, ``invaginations.csv`` and
         ``provenance.json``. Other files stay; the same files of an earlier result
@@ -89,7 +93,7 @@ def write_segmentation(
     """
     check_choice("format", format, ("tiff", "ome-zarr"))
     folder = Path(folder)
-    optional = {"cells.tif": result.cells, "envelope_confidence.tif": result.envelope_confidence}
+    optional = {f"{name}.tif": getattr(result, name) for name in _OPTIONAL}
     for name in ("labels.tif", "labels.ome.zarr", "provenance.json", *optional):
         _remove(folder / name)
     files = [folder / f"{name}.tif" for name in ("nucleus", "cell")]
@@ -156,9 +160,7 @@ def read_segmentation(folder: str | os.PathLike[str]) -> SegmentationResult:
         data = MaskArray(mask.data, value=1)
         masks[name] = LabelVolume(data=data, grid=labels.grid, names={1: name})
     optional = {
-        name: _open_labels(path)
-        for name in ("cells", "envelope_confidence")
-        if (path := folder / f"{name}.tif").exists()
+        name: _open_labels(path) for name in _OPTIONAL if (path := folder / f"{name}.tif").exists()
     }
     row = _one_row(folder / "measurements.csv")
     return SegmentationResult(

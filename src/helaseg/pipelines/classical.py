@@ -190,6 +190,7 @@ def detect(
                 grid=volume.grid,
                 config=config.track,
                 probed=[piece.z for piece in probed],
+                slice_flags={piece.z: piece.flags for piece in probed},
             )
         )
         rois = rois_from_tracks(list(tracks), volume.grid, config=config.rois)

@@ -26,12 +26,26 @@ def slabs_of(shape: tuple[int, int, int], chunk: tuple[int, int, int]) -> Iterat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A segmented crop and where it lies."""
+    """A segmented crop and where it lies.
+
+    Parameters
+    ----------
+    cell : CellRow
+        Its cell.
+    roi : Roi
+        Its box in the big volume.
+    mask, nucleus : LabelVolume
+        0/1, on the grid of the box.
+    confidence : LabelVolume, optional
+        Percent, on joined voxels of that grid; without it the cell is sure of all it
+        claims.
+    """
 
     cell: CellRow
     roi: Roi
     mask: LabelVolume
     nucleus: LabelVolume
+    confidence: LabelVolume | None = None
 
     @classmethod
     def of(cls, cell: CellRow, folder: Path) -> Piece:
@@ -42,6 +56,7 @@ class Piece:
             roi=cell.roi,
             mask=result.cell,
             nucleus=result.nucleus,
+            confidence=result.cell_confidence,
         )
 
 
@@ -51,12 +66,14 @@ def paste_slab(
     """Labels of all cells and nuclei in a slab of the big volume.
 
     A voxel that two crops claim goes to the cell whose nucleus it is, else to
-    the one whose centroid is nearer relative to its radius; never to both, and
-    whatever the order of the crops.
+    the one that is surer of it, having competed with all cells of its crop, else
+    to the one whose centroid is nearer relative to its radius; never to both,
+    and whatever the order of the crops.
     """
     cell = np.zeros(slab.shape, np.uint16)
     nucleus = np.zeros(slab.shape, np.uint16)
-    # Relative distance to the centroid of the present owner; below 0 in its nucleus.
+    # Doubt of the present owner in percent, plus less than one for its distance; below 0
+    # in its nucleus.
     rank = np.full(slab.shape, np.inf, np.float32)
     for piece in sorted(pieces, key=lambda p: p.cell.id):
         both = piece.roi.intersect(slab)
@@ -67,6 +84,8 @@ def paste_slab(
         mask = np.asarray(piece.mask.data[local]) != 0
         kernel = np.asarray(piece.nucleus.data[local]) != 0
         mine = _relative_distance(piece, both)
+        mine /= 1 + mine
+        mine += _doubt(piece, local)
         mine[kernel] -= 1e6
         wins = (mask | kernel) & (mine < rank[here])
         rank[here][wins] = mine[wins]
@@ -74,6 +93,26 @@ def paste_slab(
         nucleus[here][wins] = 0
         nucleus[here][wins & kernel] = piece.cell.id
     return cell, nucleus
+
+
+def _doubt(piece: Piece, box: tuple[slice, ...]) -> Any:
+    """100 less the confidence in percent of each voxel of a box of the crop."""
+    if piece.confidence is None:
+        return np.float32(0)
+    coarse = piece.confidence
+    places = []
+    for part, size, coarse_size, n in zip(
+        box,
+        piece.mask.grid.voxel_size_nm,
+        coarse.grid.voxel_size_nm,
+        coarse.grid.shape,
+        strict=True,
+    ):
+        joined = round(coarse_size / size)
+        places.append(np.minimum(np.arange(part.start, part.stop) // joined, n - 1))
+    first, last = places[0][0], places[0][-1]
+    read = np.asarray(coarse.data[first : last + 1])
+    return np.float32(100) - read[np.ix_(places[0] - first, *places[1:])]
 
 
 def _relative_distance(piece: Piece, box: Roi) -> np.ndarray[Any, np.dtype[np.float32]]:
