@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from helaseg._validate import as_array, as_mask, check_positive, check_range, check_shape_match
 from helaseg.cells.evidence import gradient_noise
 from helaseg.cells.hills import persistent_peaks
+from helaseg.cells.pixels import enlarge
 
 Mask = NDArray[np.bool_]
 #: Centre in pixels and radius in nm: y, x, radius.
@@ -26,6 +27,8 @@ NOISE_STEP = 3
 MAX_RESIN_AROUND, RING_NM = 0.2, (200.0, 400.0)
 #: Radius of a nucleus over the distance from its centre to the resin, at most.
 MAX_FILLED = 0.85
+#: What is wide and clear is measured on pixels of about this size.
+CORE_PIXEL_NM = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,39 +142,42 @@ def find_nuclei(
     check_shape_match("background", resin.shape, "image", array.shape)
     check_positive("pixel_nm", pixel_nm)
     config = config or NucleiConfig()
-    markers = np.zeros(resin.shape, np.int32)
+    labels = np.zeros(resin.shape, np.int32)
     if not array.size:
-        return markers, []
+        return labels, []
     magnitude = gradient_magnitude(array, sigma_px=max(1.0, config.edge_sigma_nm / pixel_nm))
     noise = gradient_noise(magnitude[::NOISE_STEP, ::NOISE_STEP])
     core = _clear_core(array, resin, config.edge_level * noise, pixel_nm, config)
     if resin.any() and core.any():
-        leak = _leaks(core, resin)
+        leak = _leaks(core, resin, pixel_nm)
         if leak.any():
             core &= ~leak
             low = config.leak_edge_level * noise
             core |= leak & _clear_core(array, resin, low, pixel_nm, config)
     if core.all() or not core.any():
         # Without any edge there is nothing to recognise.
-        return markers, []
+        return labels, []
+    step = max(1, round(CORE_PIXEL_NM / pixel_nm))
+    core, pixel_nm = core[::step, ::step], pixel_nm * step
     depth = distance_transform(core, spacing=pixel_nm)
     heights, places = persistent_peaks(
         depth, min_height=config.min_radius_nm, min_persistence=config.min_persistence
     )
+    markers = np.zeros(core.shape, np.int32)
     circles: list[Circle] = []
     for i in np.lexsort((places, -heights)):
-        y, x = divmod(int(places[i]), resin.shape[1])
-        blank = _resin_around(resin, y, x, float(heights[i]), pixel_nm) > MAX_RESIN_AROUND
+        y, x = divmod(int(places[i]), core.shape[1])
+        around = _resin_around(resin[::step, ::step], y, x, float(heights[i]), pixel_nm)
         # What is left out keeps its ground from its neighbours.
-        markers[y, x] = -1 if blank else len(circles) + 1
-        if not blank:
-            circles.append((float(y), float(x), float(heights[i])))
+        markers[y, x] = -1 if around > MAX_RESIN_AROUND else len(circles) + 1
+        if around <= MAX_RESIN_AROUND:
+            circles.append((float(y * step), float(x * step), float(heights[i])))
     if not circles:
-        return np.zeros_like(markers), []
+        return labels, []
     markers[markers < 0] = len(circles) + 1
-    labels = watershed(-depth, markers, mask=core, connectivity=2)
-    labels[labels > len(circles)] = 0
-    return labels, circles
+    found = watershed(-depth, markers, mask=core, connectivity=2)
+    found[found > len(circles)] = 0
+    return enlarge(found, step, labels.shape), circles
 
 
 def _clear_core(
@@ -192,21 +198,21 @@ def _clear_core(
     return core
 
 
-def _leaks(core: Mask, resin: Mask) -> Mask:
+def _leaks(core: Mask, resin: Mask, pixel_nm: float) -> Mask:
     """Pieces that fill their cell: no nucleus does, so they have leaked out of theirs."""
-    from helaseg.image import distance_transform, label
+    from helaseg.image import distance_transform, label, peak_local_maxima
 
-    pieces, n = label(core, connectivity=1, return_count=True)
-    depth = distance_transform(core)
-    room = distance_transform(~resin)
-    # The deepest place of each piece: the last one written where places are in rising order.
-    inside = np.flatnonzero(core)
-    inside = inside[np.argsort(depth.ravel()[inside], kind="stable")]
-    deepest = np.zeros(n + 1, np.int64)
-    deepest[pieces.ravel()[inside]] = inside
-    leak = depth.ravel()[deepest] > MAX_FILLED * room.ravel()[deepest]
-    leak[0] = False
-    return leak[pieces]
+    step = max(1, round(CORE_PIXEL_NM / pixel_nm))
+    small = core[::step, ::step]
+    pieces = label(small, connectivity=1)
+    depth = distance_transform(small)
+    room = distance_transform(~resin[::step, ::step])
+    # Highest first, so the first one in each piece is its deepest place.
+    rows, cols = peak_local_maxima(depth, threshold=0.0).T
+    number, first = np.unique(pieces[rows, cols], return_index=True)
+    rows, cols = rows[first], cols[first]
+    leaks = number[depth[rows, cols] > MAX_FILLED * room[rows, cols]]
+    return enlarge(np.isin(pieces, leaks), step, core.shape) & core
 
 
 def _resin_around(resin: Mask, y: int, x: int, radius_nm: float, pixel_nm: float) -> float:

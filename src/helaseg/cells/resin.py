@@ -73,8 +73,10 @@ def forms_regions(split: GreySplit, pixel_nm: float, config: BackgroundConfig) -
     """Whether cells, and resin of little contrast, fill places of about 1 µm and do not mingle."""
     from helaseg.image import gaussian
 
-    bright = split.smooth > split.threshold
-    near = gaussian(bright.astype(np.float32), sigma_px=config.local_sigma_nm / 2 / pixel_nm)
+    sigma_px = config.local_sigma_nm / 2 / pixel_nm
+    step = max(1, int(sigma_px // 3))
+    bright = split.smooth[::step, ::step] > split.threshold
+    near = gaussian(bright.astype(np.float32), sigma_px=sigma_px / step)
     n_bright = int(np.count_nonzero(bright))
     cells = np.count_nonzero(near < 0.2) >= config.min_region_share * (bright.size - n_bright)
     resin = np.count_nonzero(near > 0.8) >= config.min_region_share * n_bright
