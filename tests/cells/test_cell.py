@@ -97,6 +97,7 @@ def test_crop_cuts_are_flagged(found):
         nuclei=kernel.nuclei[keep],
         resin=kernel.resin[keep],
         ridge=kernel.ridge[keep],
+        confidence=kernel.confidence[keep],
         grid=dataclasses.replace(kernel.grid, shape=(n - n // 2, *kernel.grid.shape[1:])),
     )
     assert CellFlag.CUT_AT_FIRST_SLICE in label_cells(half).flags
@@ -138,6 +139,7 @@ def filopodium(kernel, slice_nm: float):
         nuclei=nucleus,
         resin=resin,
         ridge=np.zeros_like(nucleus),
+        confidence=(1.0,) * len(resin),
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._validate import as_array, check_positive
 from helaseg.cells.background import BackgroundConfig, ResinClass, measure_background
+from helaseg.cells.noise import gradient_noise
 from helaseg.cells.pixels import join_pixels, joined_pixels
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
@@ -90,6 +91,13 @@ class Appearance:
         return said.get(self.resin, CellFlag.NONE)
 
 
+def told_resin(flags: CellFlag) -> ResinClass:
+    """What `Appearance.flags` say of the resin."""
+    if CellFlag.NO_RESIN in flags:
+        return "none"
+    return "dark" if CellFlag.INVERTED_RESIN in flags else "bright"
+
+
 def glimpse_slice(
     image: ArrayLike, *, pixel_nm: float, reliable: bool, config: BackgroundConfig | None = None
 ) -> Glimpse:
@@ -125,7 +133,6 @@ def glimpse_slice(
     2. Compare the parts of the two with a gradient well above the noise.
     3. Skewness of the image less its neighbourhood, tails cut.
     """
-    from helaseg.cells.evidence import gradient_noise
     from helaseg.image import gaussian, gradient_magnitude, otsu_threshold
 
     array = as_array("image", image, ndim=2, finite=True)
@@ -203,6 +210,8 @@ def survey_resin(volume: Volume, *, config: BackgroundConfig | None = None) -> A
         Its ``resin`` goes to `measure_background`.
     """
     config = config or BackgroundConfig()
+    if config.resin in {"bright", "none"}:
+        return decide_appearance((), config)
     pixel_nm = volume.grid.pixel_nm
     n = volume.shape[0]
     glimpses = []

@@ -18,6 +18,7 @@ from helaseg.cells.competition import CoarseCells, compete
 from helaseg.cells.competition_config import CompetitionConfig
 from helaseg.cells.loose_pieces import connect_pieces, drop_detached
 from helaseg.cells.nucleus import NucleusResult
+from helaseg.cells.nucleus_confidence import UNCERTAIN
 from helaseg.cells.pixels import enlarge
 from helaseg.cells.refinement import refine_slice
 from helaseg.cells.vacuoles import fill_vacuoles, find_vacuoles
@@ -28,9 +29,6 @@ from helaseg.execution import Progress, WorkerPool, make_executor, ordered_map
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
-
-#: Events of slices in which the nucleus was seen, not guessed.
-SEEN = frozenset({"seed", "followed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +254,7 @@ def label_cells(
 
 def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResult) -> CellFlag:
     """What the working volumes say about the target cell."""
-    flags = CellFlag.NONE
+    flags = nucleus.flags
     own = cells == 1
     if not nucleus.found:
         flags |= CellFlag.NO_NUCLEUS
@@ -271,8 +269,7 @@ def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusR
         flags |= CellFlag.LEAVES_ROI
     if any(event in {"bridged", "blank"} for event in nucleus.events):
         flags |= CellFlag.BRIDGED_SLICES
-    seen = [c for c, event in zip(nucleus.confidence, nucleus.events, strict=True) if event in SEEN]
-    if seen and np.median(seen) < 0.8:
+    if nucleus.found and nucleus.mean_confidence < UNCERTAIN:
         flags |= CellFlag.LOW_CONFIDENCE
     if solid.mean() > 0.97:
         flags |= CellFlag.LITTLE_RESIN

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._validate import as_array, as_mask, check_positive, check_range, check_shape_match
-from helaseg.cells.evidence import gradient_noise
 from helaseg.cells.hills import persistent_peaks
+from helaseg.cells.noise import gradient_noise
 from helaseg.cells.pixels import enlarge
 
 Mask = NDArray[np.bool_]

@@ -11,7 +11,7 @@ import multiprocessing
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from helaseg import __version__
 from helaseg._validate import as_zyx
+from helaseg.cells.appearance import told_resin
 from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError, NothingFoundWarning
@@ -319,6 +320,14 @@ def _hushed() -> Iterator[None]:
         yield
 
 
+def _for_resin_of(cell: CellRow, config: SegmentConfig) -> SegmentConfig:
+    """The settings with what was decided of the resin of the whole volume."""
+    if config.background.resin != "auto":
+        return config
+    background = replace(config.background, resin=told_resin(cell.flags))
+    return replace(config, background=background)
+
+
 def _segment_one(task: _Task) -> _Outcome:
     """Crop and segment one cell; runs in a worker."""
     timer = StepTimer()
@@ -356,11 +365,19 @@ def _segment_cells(
 ) -> dict[int, Path]:
     """Crop and segment every cell that is not finished yet."""
     folders = {cell.id: out / "rois" / roi_name(cell) for cell in cells}
-    prints = {cell.id: fingerprint_of(key, cell.roi, cell.centroid_vx) for cell in cells}
+    prints = {
+        cell.id: fingerprint_of(key, cell.roi, cell.centroid_vx, told_resin(cell.flags))
+        for cell in cells
+    }
     waiting = [c for c in cells if not journal.is_done(f"run/cell/{c.id}", prints[c.id])]
     journal.remove_outputs(f"run/cell/{cell.id}" for cell in waiting)
     tasks = [
-        _Task(volume=volume, cell=cell, folder=folders[cell.id], config=config.segment)
+        _Task(
+            volume=volume,
+            cell=cell,
+            folder=folders[cell.id],
+            config=_for_resin_of(cell, config.segment),
+        )
         for cell in waiting
     ]
     done = len(cells) - len(waiting)
