@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -14,6 +16,7 @@ from helaseg.cells.nucleus_pieces import fill_but_folds
 from helaseg.cells.nucleus_slice import (
     MAX_RESIN,
     centrality,
+    find_cap,
     find_seeds,
     follow_nucleus,
     nucleus_like,
@@ -141,6 +144,17 @@ def test_resin_inside_is_no_nucleus():
     resin = disk(30)
     assert resin.sum() > MAX_RESIN * nucleus.sum()
     assert follow_nucleus(drawn(nucleus, resin=resin), disk(58), CONFIG) is None
+
+
+def test_a_cap_is_dark_and_lies_behind_the_last_outline():
+    prior = disk(40)
+    part = drawn()
+    smear = disk(25)[::2, ::2]
+    dark = dataclasses.replace(part, grey=np.where(smear, part.grey - 25, part.grey))
+    cap = find_cap(dark, prior, 40.0, CONFIG)
+    assert jaccard(cap.mask, disk(25)) > 0.8
+    assert find_cap(part, prior, 40.0, CONFIG) is None
+    assert find_cap(dark, prior & False, 40.0, CONFIG) is None
 
 
 def test_radius_is_that_of_the_largest_circle():

@@ -31,7 +31,7 @@ def test_every_nucleus_has_one_number(phantom, whole):
     assert sorted(numbers.values()) == list(range(1, len(phantom.cells) + 1))
     assert result.nuclei.max() == len(phantom.cells)
     # The second nucleus is flat: seven slices, most of them with slanted envelopes.
-    for cell, least in zip(phantom.cells, (0.93, 0.78), strict=True):
+    for cell, least in zip(phantom.cells, (0.93, 0.75), strict=True):
         assert jaccard(truth == cell.id, result.nuclei == numbers[cell.id]) > least
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from helaseg.cells.evidence import Evidence
 from helaseg.cells.masks import Mask, between, jaccard
 from helaseg.cells.nucleus_config import NucleusConfig
-from helaseg.cells.nucleus_slice import Outline, centrality, find_seeds, follow_nucleus
+from helaseg.cells.nucleus_slice import Outline, centrality, find_cap, find_seeds, follow_nucleus
 
 Nuclei = NDArray[np.unsignedinteger]
 
@@ -172,8 +172,21 @@ class NucleusPath:
                 self._bridge(gap, between(self.mask(last), self.mask(z), t))
             last = z
             ended = not (self.evidence.damaged[z] or self._has_envelope(outline))
+        if not ended:
+            last = self._add_cap(last, order)
         # Beyond the end there is none, whatever an earlier round thought.
         self._erase(range(last + order.step, order.stop, order.step))
+
+    def _add_cap(self, last: int, order: range) -> int:
+        """Add what the slice behind the last one shows of the cap; the last slice then."""
+        z = last + order.step
+        if z not in order or self.evidence.blank[z] or self.evidence.damaged[z]:
+            return last
+        cap = find_cap(self.evidence[z], self.mask(last), self.usual("contrast"), self.config)
+        if cap is None:
+            return last
+        self._accept(z, cap, "followed")
+        return z
 
     @property
     def has_no_envelope(self) -> bool:

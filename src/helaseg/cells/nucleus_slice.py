@@ -19,6 +19,7 @@ from helaseg.cells.nucleus_pieces import (
     large_enough,
     outlines_near,
 )
+from helaseg.cells.pixels import enlarge
 
 #: A superpixel with more resin than this has leaked out of its cell.
 MAX_RESIN = 0.1
@@ -163,6 +164,51 @@ def follow_nucleus(
     return replace(best, mask=whole)
 
 
+def find_cap(
+    evidence: SliceEvidence, prior: Mask, usual_contrast: float, config: NucleusConfig
+) -> Outline | None:
+    """What is left of a nucleus where the cut grazes its envelope: a dark smear without a line.
+
+    Parameters
+    ----------
+    evidence : SliceEvidence
+        The slice behind the last one with an outline.
+    prior : ndarray of bool, shape (Y, X)
+        The nucleus there.
+    usual_contrast : float
+        Between nucleus and envelope.
+    config : NucleusConfig
+        Settings.
+
+    Returns
+    -------
+    Outline or None
+        What is darker than the cytoplasm around by ``max_darkening`` of the usual
+        contrast; None if that is too small.
+    """
+    from helaseg.image.filters import gaussian
+    from helaseg.image.morphology import binary_opening
+
+    box = window(prior, margin_px=round(config.max_growth_nm / evidence.pixel_nm) + 4)
+    if box is None or usual_contrast <= 0:
+        return None
+    part, prior_part = evidence.window(box), prior[box]
+    pixel_nm = part.pixel_nm * WIDE_STEP
+    smooth = gaussian(part.grey, sigma_px=config.smooth_nm / pixel_nm)
+    around = _around(prior_part, part, config)
+    if not around.any():
+        return None
+    dark = smooth < smooth[around].mean() - config.max_darkening * usual_contrast
+    dark = enlarge(dark, WIDE_STEP, prior_part.shape) & prior_part
+    cap = binary_opening(dark, radius_px=config.smooth_nm / part.pixel_nm)
+    if jaccard(cap, prior_part) < MIN_ISLANDS:
+        return None
+    found = _judge([cap], part, part.ridge, prior_part, config)[0]
+    whole = np.zeros(prior.shape, bool)
+    whole[box] = cap
+    return replace(found, mask=whole, islands=True)
+
+
 def nucleus_like(evidence: SliceEvidence, config: NucleusConfig) -> Mask:
     """Superpixels that could be the nucleus of any cell: large, wide, in cytoplasm."""
     found = np.zeros(evidence.ridge.shape, bool)
@@ -273,12 +319,11 @@ def _shade(mask: Mask, evidence: SliceEvidence, config: NucleusConfig) -> tuple[
     from helaseg.image.morphology import binary_dilation, binary_erosion
 
     coarse = mask[::WIDE_STEP, ::WIDE_STEP]
-    grey, resin = evidence.grey, evidence.resin[::WIDE_STEP, ::WIDE_STEP]
-    reach_px = config.max_growth_nm / (evidence.pixel_nm * WIDE_STEP)
+    grey = evidence.grey
     grown = binary_dilation(coarse, radius_px=1)
     core = binary_erosion(coarse, radius_px=1)
     envelope = grown & ~core
-    around = binary_dilation(coarse, radius_px=reach_px) & ~(grown | resin)
+    around = _around(mask, evidence, config)
     if not grown.any():
         # Between the coarse pixels.
         return 0.0, 0.0
@@ -287,6 +332,17 @@ def _shade(mask: Mask, evidence: SliceEvidence, config: NucleusConfig) -> tuple[
         inside - float(grey[envelope].mean()) if envelope.any() else 0.0,
         inside - float(grey[around].mean()) if around.any() else 0.0,
     )
+
+
+def _around(mask: Mask, evidence: SliceEvidence, config: NucleusConfig) -> Mask:
+    """The cytoplasm around a nucleus, on every second pixel."""
+    from helaseg.image.morphology import binary_dilation
+
+    coarse = mask[::WIDE_STEP, ::WIDE_STEP]
+    reach_px = config.max_growth_nm / (evidence.pixel_nm * WIDE_STEP)
+    nucleus = binary_dilation(coarse, radius_px=1)
+    resin = evidence.resin[::WIDE_STEP, ::WIDE_STEP]
+    return binary_dilation(coarse, radius_px=reach_px) & ~(nucleus | resin)
 
 
 def _plausible(pieces: Pieces, evidence: SliceEvidence, config: NucleusConfig) -> NDArray[np.intp]:
