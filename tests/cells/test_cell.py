@@ -9,8 +9,8 @@ import pytest
 
 from helaseg.cells.assemble import segment_cell
 from helaseg.cells.cell import CellConfig, label_cells
+from helaseg.cells.masks import jaccard
 from helaseg.cells.nucleus import segment_nucleus
-from helaseg.cells.nucleus_slice import jaccard
 from helaseg.cells.shape import centroid_nm, measure_cell, surface_area_um2
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag

@@ -11,11 +11,13 @@ from scipy import ndimage
 from helaseg.cells.cell import label_cells
 from helaseg.cells.competition import compete
 from helaseg.cells.competition_config import CompetitionConfig
+from helaseg.cells.evidence import NOISE_RIDGE
+from helaseg.cells.masks import jaccard
+from helaseg.cells.noise import line_noise
 from helaseg.cells.nucleus import NucleusResult
-from helaseg.cells.nucleus_slice import jaccard
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
-from helaseg.image.ridges import dark_ridges
+from helaseg.image.ridges import oriented_dark_ridges
 
 SHAPE, SIZE = (24, 200, 300), (50.0, 20.0, 20.0)
 
@@ -73,8 +75,8 @@ def evidence_of(contact: Contact, *, nuclei: np.ndarray | None = None) -> Nucleu
     """What the nucleus step would hand over, with the true nuclei and resin."""
     ridge = np.empty(SHAPE, np.uint8)
     for k, plane in enumerate(contact.grey):
-        line = dark_ridges(plane, sigma_px=45 / 20)
-        ridge[k] = np.minimum(line * (200 / np.quantile(line, 0.999)), 255)
+        line = oriented_dark_ridges(plane, sigma_px=45 / 20, length_px=120 / 20)
+        ridge[k] = np.minimum(line * (NOISE_RIDGE / line_noise(line)), 255)
     grid = Grid(shape=SHAPE, voxel_size_nm=SIZE)
     return NucleusResult(
         grid=grid,

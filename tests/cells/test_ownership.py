@@ -29,7 +29,13 @@ def share(
     area = np.array([faces[k][0] for k in sorted(faces)])
     line = np.array([faces[k][1] for k in sorted(faces)])
     open_ = area * LINES.open_share(line, line_share=config.line_share, leak=config.leak)
-    contacts = Contacts(pairs=pairs, area_um2=area, line_um2=area * line, open_um2=open_)
+    contacts = Contacts(
+        pairs=pairs,
+        area_um2=area,
+        envelope_um2=np.zeros_like(area),
+        line_um2=area * line,
+        open_um2=open_,
+    )
     volume = np.zeros(max(volumes) + 1)
     for number, value in volumes.items():
         volume[number] = value
@@ -96,7 +102,7 @@ def test_small_pieces_join_whatever_the_contact_unless_a_side_cuts_them():
     faces = {(1, 2): (0.1, 110.0)}
     assert share({1: 60, 2: 1.0}, faces, n_nuclei=1).owner[2] == 1
     assert share({1: 60, 2: 1.0}, faces, n_nuclei=1, cut=(2,)).owner[2] == 2
-    assert share({1: 60, 2: 0.3}, faces, n_nuclei=1, cut=(2,)).owner[2] == 1
+    assert share({1: 60, 2: 0.15}, faces, n_nuclei=1, cut=(2,)).owner[2] == 1
 
 
 def test_a_large_contact_of_large_pieces_is_judged_by_its_mean():

@@ -51,10 +51,11 @@ def test_contacts_agree_with_counting_faces(rng):
                 continue
             line = 0.0 if a <= 2 else float(max(ridge[place], ridge[other]))
             open_ = float(LINES.open_share(line, line_share=0.7, leak=0.03))
-            values = faces[axis] * np.array([1.0, line, open_])
-            expected[a, b] = expected.get((a, b), np.zeros(3)) + values
+            values = faces[axis] * np.array([1.0, a <= 2, line, open_])
+            expected[a, b] = expected.get((a, b), np.zeros(4)) + values
     assert [tuple(p) for p in contacts.pairs.tolist()] == sorted(expected)
-    measured = np.stack([contacts.area_um2, contacts.line_um2, contacts.open_um2], axis=1)
+    columns = ("area_um2", "envelope_um2", "line_um2", "open_um2")
+    measured = np.stack([getattr(contacts, name) for name in columns], axis=1)
     np.testing.assert_allclose(measured, [expected[k] for k in sorted(expected)], rtol=1e-12)
 
 

@@ -86,9 +86,11 @@ def assemble(
     """
     grid = nucleus.crop_grid
     inner = np.empty(nucleus.grid.shape, bool)
+    own = None if cells is None else np.empty_like(inner)
     for z in range(len(inner)):
         inner[z] = envelope.nucleus(z, factor=nucleus.factor)
-    own = None if cells is None else (cells.cells == 1) | inner
+        if own is not None and cells is not None:
+            np.logical_or(cells.cells[z] == 1, inner[z], out=own[z])
     if cells is None:
         nothing = np.zeros(nucleus.grid.shape, np.uint8)
         solid = nothing.view(bool)

@@ -255,17 +255,18 @@ def label_cells(
 def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResult) -> CellFlag:
     """What the working volumes say about the target cell."""
     flags = nucleus.flags
-    own = cells == 1
     if not nucleus.found:
         flags |= CellFlag.NO_NUCLEUS
-    area = np.array([np.count_nonzero(part) for part in own])
+    # Slice by slice: a mask of the whole crop would be as large as its image.
+    area = np.array([np.count_nonzero(part == 1) for part in cells])
     # A speck of a protrusion in the outermost slice does not cut the cell.
     enough = 0.05 * area.max(initial=0)
     if area[0] > enough:
         flags |= CellFlag.CUT_AT_FIRST_SLICE
     if area[-1] > enough:
         flags |= CellFlag.CUT_AT_LAST_SLICE
-    if any(side.any() for side in (own[:, 0], own[:, -1], own[:, :, 0], own[:, :, -1])):
+    sides = (cells[:, 0], cells[:, -1], cells[:, :, 0], cells[:, :, -1])
+    if any((side == 1).any() for side in sides):
         flags |= CellFlag.LEAVES_ROI
     if any(event in {"bridged", "blank"} for event in nucleus.events):
         flags |= CellFlag.BRIDGED_SLICES

@@ -81,6 +81,7 @@ def connect_pieces(
         pairs=pair.astype(np.int32),
         area_um2=area_um2,
         line_um2=np.zeros_like(area_um2),
+        envelope_um2=np.zeros_like(area_um2),
         open_um2=area_um2,
     )
     nowhere = np.zeros(first[-1] + 1, bool)

@@ -15,7 +15,7 @@ nuclei of all other cells are followed in the same way.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,14 @@ class NucleusResult:
     def found(self) -> bool:
         """Whether there is a nucleus."""
         return self.seed_slice >= 0
+
+    def outlined(self) -> NucleusResult:
+        """The same without dark lines and resin, which only the cell step needs.
+
+        They are two of the images of a crop that are in memory at a time.
+        """
+        nothing = (0, *self.grid.shape[1:])
+        return replace(self, ridge=np.zeros(nothing, np.uint8), resin=np.zeros(nothing, bool))
 
     @property
     def mean_confidence(self) -> float:

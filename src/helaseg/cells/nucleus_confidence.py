@@ -48,10 +48,10 @@ def nucleus_confidence(path: NucleusPath) -> tuple[float, ...]:
     3. the part of the inside that is dark lines;
     4. how much darker the nucleus is than usual, relative to its contrast.
     """
-    masks = [path.mask(z) for z in range(len(path.outlines))]
-    held = np.array([mask.any() for mask in masks])
+    n = len(path.outlines)
+    held = np.array([path.mask(z).any() for z in range(n)])
     if not held.any():
-        return (0.0,) * len(masks)
+        return (0.0,) * n
     line = max(path.usual("line"), path.config.min_line)
     contrast, lightness = path.usual("contrast"), path.usual("lightness")
     confidence = []
@@ -59,11 +59,11 @@ def nucleus_confidence(path: NucleusPath) -> tuple[float, ...]:
         if path.evidence.blank[z] or (held[z] and outline is None):
             confidence.append(0.0)
             continue
-        beside = [k for k in (z - 1, z + 1) if 0 <= k < len(masks)]
+        beside = [k for k in (z - 1, z + 1) if 0 <= k < n]
         if outline is None:
             confidence.append(BESIDE if held[beside].any() else 1.0)
             continue
-        alike = sorted(jaccard(masks[z], masks[k]) for k in beside) or [1.0]
+        alike = sorted(jaccard(path.mask(z), path.mask(k)) for k in beside) or [1.0]
         doubt = LESS_LIKE_ONE_SIDE * (1 - alike[0]) + LESS_LIKE_OTHER_SIDE * (1 - alike[-1])
         doubt += WEAK_LINE * max(1 - outline.line / line, 0.0) + TEXTURE * outline.texture
         if contrast > 0:

@@ -98,11 +98,14 @@ class NucleusConfig:
         segmented well. A doubtful nucleus is none if the edge levels disagree
         or its inside is textured: a mitotic cell.
     max_texture : float
-        Most of the inside of another nucleus that is dark lines (nuclei up to
-        0.05, cytoplasm between organelles from 0.05 on).
+        Most of the inside of a seed that is dark lines (nuclei up to 0.05, cytoplasm
+        between organelles from 0.05 on).
     min_likeness_of_contrast : float
-        Smallest contrast to its envelope of another nucleus, relative to that of
-        the target's (nuclei from 0.65 on, cytoplasm up to 0.6).
+        Smallest contrast to its envelope of a seed, relative to that of the target's
+        nucleus.
+    max_doubt : float
+        How much a nucleus may lack of a clear line and of the usual contrast and have
+        of lines inside, summed (nuclei of phantoms up to 0.25, cytoplasm from 0.40 on).
     """
 
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
@@ -137,6 +140,7 @@ class NucleusConfig:
     min_line: float = 0.9
     max_texture: float = 0.06
     min_likeness_of_contrast: float = 0.6
+    max_doubt: float = 0.35
 
     def __post_init__(self) -> None:
         for name in (
@@ -152,7 +156,7 @@ class NucleusConfig:
             "min_radius_nm",
         ):
             check_positive(name, getattr(self, name))
-        for name in ("bridge_nm", "likeness_weight", "texture_weight", "resin_weight"):
+        for name in ("bridge_nm", "max_doubt", "likeness_weight", "texture_weight", "resin_weight"):
             check_positive(name, getattr(self, name), zero=True)
         for name in (
             "min_overlap",

@@ -24,6 +24,8 @@ from helaseg.execution import Progress, WorkerPool, ordered_map
 MAX_OVERLAP = 0.2
 #: ... and in what was followed from another seed and refused.
 MAX_REFUSED = 0.5
+#: How much texture inside counts beside a weak line and a weak contrast.
+TEXTURE = 3.0
 #: Numbers are bytes.
 MOST = 254
 #: Nuclei seen in fewer slices are none.
@@ -91,9 +93,9 @@ def add_other_nuclei(
        large, wide, smooth and far from resin as a nucleus.
     2. The clearest is followed through z, then the next that does not lie in what
        was followed before, and so on.
-    3. What was followed over fewer than three slices, has less contrast or more
-       lines inside than nuclei have, or is small though no side of the crop cuts
-       it, is refused.
+    3. What was followed over fewer than three slices, has too weak a line or
+       contrast and too many lines inside, is small though no side of the crop cuts
+       it, or reaches from side to side, is refused.
     """
     seeds = _find_seeds(evidence, nuclei, config, executor)
     usual = usual or Usual.of_seeds(seeds, evidence.grid.pixel_nm)
@@ -172,9 +174,9 @@ def _is_nucleus(path: NucleusPath, usual: Usual, config: NucleusConfig) -> bool:
     # One slice is not evidence enough, unless there is no more.
     if len(held) < min(MIN_SLICES, len(path.outlines)):
         return False
-    if path.usual("texture") > config.max_texture:
-        return False
-    if path.usual("contrast") < config.min_likeness_of_contrast * usual.contrast:
+    contrast = path.usual("contrast") / max(usual.contrast, 1e-9)
+    doubt = 1 - path.usual("line") + max(1 - contrast, 0.0) + TEXTURE * path.usual("texture")
+    if doubt > config.max_doubt:
         return False
     if any(_spans(path.mask(z)) for z in held):
         return False

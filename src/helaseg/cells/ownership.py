@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from helaseg.cells.competition_config import CompetitionConfig
 from helaseg.cells.supervoxels import Contacts, Lines
 
-#: Area of a contact in µm², the same times the strength of the lines on it, its open area.
+#: Area of a contact in µm² without the borders of nuclei, the same times the strength of
+#: the lines on it, the open area with those borders.
 Contact = tuple[float, float, float]
 
 #: Cross-section of a ball in µm² for a volume of 1 µm³.
@@ -138,7 +139,8 @@ class _Joining:
         self.order: list[int] = []
         self.contacts: list[dict[int, Contact]] = [{} for _ in range(n)]
         self.heap: list[tuple[float, int, int, Contact]] = []
-        sums = (contacts.area_um2, contacts.line_um2, contacts.open_um2)
+        bare_um2 = contacts.area_um2 - contacts.envelope_um2
+        sums = (bare_um2, contacts.line_um2, contacts.open_um2)
         for (a, b), *contact in zip(
             contacts.pairs.tolist(), *(part.tolist() for part in sums), strict=True
         ):
@@ -150,8 +152,13 @@ class _Joining:
         return open_um2 / float(CROSS_SECTION * small ** (2 / 3))
 
     def mean_share(self, contact: Contact) -> float:
-        """The open part of a contact, judged by the mean line on all of it."""
+        """The open part of a contact, judged by the mean line on all of it.
+
+        What a nuclear envelope hides is not judged; nothing else is open.
+        """
         area, line, _ = contact
+        if area <= 0:
+            return 1.0
         share = self.lines.open_share(
             line / area, line_share=self.config.contact_line_share, leak=self.config.leak
         )

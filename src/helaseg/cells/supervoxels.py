@@ -29,6 +29,8 @@ class Contacts:
         Numbers of the two, the lower one first; no pair twice.
     area_um2 : ndarray of float64, shape (n,)
         Area of the faces they share.
+    envelope_um2 : ndarray of float64, shape (n,)
+        The part of it that is the border of a nucleus.
     line_um2 : ndarray of float64, shape (n,)
         The same, each face times the strength of the dark line on it.
     open_um2 : ndarray of float64, shape (n,)
@@ -37,6 +39,7 @@ class Contacts:
 
     pairs: NDArray[np.int32]
     area_um2: NDArray[np.float64]
+    envelope_um2: NDArray[np.float64]
     line_um2: NDArray[np.float64]
     open_um2: NDArray[np.float64]
 
@@ -190,7 +193,7 @@ def find_contacts(
     width = int(supervoxels.max(initial=0)) + 1
     opening = lines.open_share(np.arange(256), line_share=config.line_share, leak=config.leak)
     keys: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    sums: list[Floats] = [np.empty((3, 0))]
+    sums: list[Floats] = [np.empty((4, 0))]
     # Two slices at a time: the lists of faces of a whole crop would be as large as its images.
     for z in range(supervoxels.shape[0]):
         here, line = supervoxels[z], ridge[z]
@@ -205,16 +208,20 @@ def find_contacts(
             border = (a != b) & (a > 0) & (b > 0)
             low, high = np.minimum(a[border], b[border]), np.maximum(a[border], b[border])
             strength = np.maximum(line_a[border], line_b[border])
-            strength[low <= n_nuclei] = 0
+            envelope = low <= n_nuclei
+            strength[envelope] = 0
             pairs.append(low.astype(np.int64) * width + high)
-            values.append(face * np.stack([np.ones(len(low)), strength, opening[strength]]))
+            sums_of = [np.ones(len(low)), envelope, strength, opening[strength]]
+            values.append(face * np.stack(sums_of))
         key, total = _summed(np.concatenate(pairs), np.concatenate(values, axis=1))
         keys.append(key)
         sums.append(total)
-    key, (area, line_sum, open_sum) = _summed(np.concatenate(keys), np.concatenate(sums, axis=1))
+    key, totals = _summed(np.concatenate(keys), np.concatenate(sums, axis=1))
+    area, envelope_sum, line_sum, open_sum = totals
     return Contacts(
         pairs=np.stack(np.divmod(key, width), axis=1).astype(np.int32),
         area_um2=area,
+        envelope_um2=envelope_sum,
         line_um2=line_sum,
         open_um2=open_sum,
     )

@@ -280,6 +280,7 @@ def segment(
         if not nucleus_only:
             with timer.measured("cell"):
                 cells = label_cells(nucleus, config=config.cell, executor=pool, progress=progress)
+        nucleus = nucleus.outlined()
         with timer.measured("measure"):
             result = assemble(
                 nucleus,
