@@ -50,7 +50,10 @@ SETTINGS = (
     {"smooth_nm": 60.0},
     {"leak": 0.0},
     {"coarse_pixel_nm": 80.0},
+    {"side_um3": 1.0},
     {"side_um3": 10.0},
+    {"bleb_um3": 0.5},
+    {"one_cell_share": 0.9},
     {"min_share": 0.2},
     {"min_share": 0.4},
     {"large_um3": 1.0},
@@ -239,14 +242,17 @@ def by_random_walker(nucleus: NucleusResult) -> Labels:
     solid, ridge, nuclei = (part[:, ::2, ::2] for part in (solid, ridge, nuclei))
     markers = np.where(solid, nuclei, -1)
     # A walk crosses no voxel that no nucleus reaches.
-    found = random_walker(
-        ridge / 255.0,
-        markers,
-        beta=2000,
-        mode="cg_j",
-        tol=1e-2,
-        spacing=(spacing[0], 2 * spacing[1], 2 * spacing[2]),
-    )
+    with warnings.catch_warnings():
+        # Probabilities a little outside of 0 to 1 change no label.
+        warnings.simplefilter("ignore")
+        found = random_walker(
+            ridge / 255.0,
+            markers,
+            beta=2000,
+            mode="cg_j",
+            tol=1e-2,
+            spacing=(spacing[0], 2 * spacing[1], 2 * spacing[2]),
+        )
     found = np.where(found > 0, found, 0)
     wide = (factors[0], 2 * factors[1], 2 * factors[2])
     return enlarged(found, wide, nucleus.grid.shape)

@@ -13,13 +13,11 @@ from helaseg.cells.masks import jaccard
 from helaseg.cells.noise import line_noise
 from helaseg.cells.nucleus_config import NucleusConfig
 from helaseg.cells.nucleus_pieces import fill_but_folds
+from helaseg.cells.nucleus_seeds import centrality, find_seeds, nucleus_like_pieces
 from helaseg.cells.nucleus_slice import (
     MAX_RESIN,
-    centrality,
     find_cap,
-    find_seeds,
     follow_nucleus,
-    nucleus_like,
     radius_nm,
 )
 from helaseg.image.ridges import oriented_dark_ridges
@@ -130,12 +128,17 @@ def test_the_seed_is_the_nucleus_nearest_to_a_point():
         assert best.likeness == 1.0
 
 
-def test_places_like_a_nucleus_are_wide_and_not_in_resin():
+def test_places_like_a_nucleus_are_large_and_not_in_resin():
     wide, narrow = disk(45, (120, 70)), disk(20, (120, 180))
-    like = nucleus_like(drawn(wide, narrow, texture=0.05), CONFIG)
-    assert like[120, 70]
-    assert not like[120, 180]
-    in_resin = nucleus_like(drawn(wide, texture=0.05, resin=~disk(50, (120, 70))), CONFIG)
+
+    def like(evidence):
+        pieces = evidence.superpixels(1.75)
+        return np.isin(pieces, nucleus_like_pieces(pieces, evidence, CONFIG))
+
+    found = like(drawn(wide, narrow, texture=0.05))
+    assert found[120, 70]
+    assert not found[120, 180], "less than 1 µm²"
+    in_resin = like(drawn(wide, texture=0.05, resin=~disk(50, (120, 70))))
     assert not in_resin[120, 70]
 
 

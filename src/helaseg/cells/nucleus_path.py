@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from helaseg.cells.evidence import Evidence
 from helaseg.cells.masks import Mask, between, jaccard
 from helaseg.cells.nucleus_config import NucleusConfig
-from helaseg.cells.nucleus_slice import Outline, centrality, find_cap, find_seeds, follow_nucleus
+from helaseg.cells.nucleus_seeds import centrality, find_seeds
+from helaseg.cells.nucleus_slice import Outline, find_cap, follow_nucleus
 
 Nuclei = NDArray[np.unsignedinteger]
 
@@ -148,7 +149,7 @@ class NucleusPath:
         first, last = self._extent()
         self._follow(range(last + 1, n), last)
         self._follow(range(first - 1, -1, -1), first)
-        self._end_tails()
+        self.end_tails()
 
     def _extent(self) -> tuple[int, int]:
         held = [z for z in range(len(self.events)) if self.mask(z).any()]
@@ -233,7 +234,7 @@ class NucleusPath:
         self._accept(z, outline, "followed")
         return jaccard(own, outline.mask) < SAME
 
-    def _end_tails(self) -> None:
+    def end_tails(self) -> None:
         """End the nucleus where its section is small and grows no more inwards.
 
         The section of a round pole grows in proportion to the depth; a smooth patch

@@ -17,7 +17,8 @@ from helaseg.cells.nucleus_path import (
     seed_clarity,
     seed_overlap,
 )
-from helaseg.cells.nucleus_slice import nucleus_like_pieces, outline_of_piece, radius_nm
+from helaseg.cells.nucleus_seeds import nucleus_like_pieces, outline_of_piece
+from helaseg.cells.nucleus_slice import radius_nm
 from helaseg.execution import Progress, WorkerPool, ordered_map
 
 #: Most of a seed that may lie in a nucleus found before.
