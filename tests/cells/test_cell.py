@@ -16,6 +16,8 @@ from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag
 from helaseg.errors import GridMismatchError, ParameterError
 from helaseg.execution import make_executor
+from helaseg.pipelines.classical import segment
+from helaseg.synthetic import make_case
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,8 @@ def test_workers_do_not_matter(found):
 
 def test_lazy_images_index_like_arrays(found):
     _, _, _, _, result = found
+    assert (np.asarray(result.cell) == np.asarray(result.cell.data)).all()
+    assert len(repr(result)) < 5000
     for volume in (result.labels, result.nucleus, result.cell, result.cells):
         whole = volume.read()
         assert whole.dtype == volume.data.dtype
@@ -98,6 +102,7 @@ def test_crop_cuts_are_flagged(found):
         resin=kernel.resin[keep],
         ridge=kernel.ridge[keep],
         confidence=kernel.confidence[keep],
+        events=kernel.events[keep],
         grid=dataclasses.replace(kernel.grid, shape=(n - n // 2, *kernel.grid.shape[1:])),
     )
     assert CellFlag.CUT_AT_FIRST_SLICE in label_cells(half).flags
@@ -140,6 +145,7 @@ def filopodium(kernel, slice_nm: float):
         resin=resin,
         ridge=np.zeros_like(nucleus),
         confidence=(1.0,) * len(resin),
+        events=("followed",) * len(resin),
     )
 
 
@@ -234,3 +240,11 @@ def test_unmeasured_cell_is_nan_not_zero():
     assert np.isnan(measures["cell_volume_um3"])
     assert np.isnan(measures["nucleus_to_cell_ratio"])
     assert measures["nucleus_volume_um3"] > 0
+
+
+def test_a_cell_with_two_nuclei_is_one_cell_and_says_so():
+    made = make_case("binucleate")
+    result = segment(made.image)
+    assert CellFlag.SEVERAL_NUCLEI in result.flags
+    truth, found = made.truth["cell"].read() > 0, result.cell.read() > 0
+    assert (truth & found).sum() > 0.97 * (truth | found).sum()

@@ -137,3 +137,11 @@ def test_blank_crop_gives_an_empty_result():
 def test_settings_are_checked_by_name(name, value, message):
     with pytest.raises(ParameterError, match=message):
         NucleusConfig(**{name: value})
+
+
+def test_a_target_outside_of_the_crop_and_an_array_are_refused(crop_of, phantom):
+    image = phantom.image
+    with pytest.raises(ParameterError, match="must lie in the crop of"):
+        segment_nucleus(image, target_vx=(99, 10, 10))
+    with pytest.raises(ParameterError, match="'crop' must be a Volume, got ndarray; make one"):
+        segment_nucleus(np.zeros((5, 50, 50), np.uint8))

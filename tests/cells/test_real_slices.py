@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from helaseg.core.grid import Grid
+from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
 from helaseg.execution import make_executor
 from helaseg.pipelines.classical import segment
@@ -76,3 +77,28 @@ def test_close_slices_agree_as_far_as_the_cell_changes(results):
     for a, b in ((26, 28), (60, 62), (114, 116), (150, 152)):
         one, two = (found[n][0].nucleus.slice(found[n][1]) != 0 for n in (a, b))
         assert jaccard(one, two) > 0.9, (a, b)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [60, 116])
+def test_one_slice_alone_is_enough_for_the_cell(real_data, number):
+    folder = real_data / "roi_6005_4739"
+    result = segment(stack(folder, (number,)))
+    truth = tifffile.imread(folder / "truth" / f"cell_z{number:04d}.tif") > 0
+    sure = tifffile.imread(folder / "truth" / f"cell_doubt_z{number:04d}.tif") == 0
+    assert jaccard(truth, result.cell.slice(0) != 0, sure) >= 0.975
+
+
+@pytest.mark.real
+def test_a_blank_slice_costs_the_others_nothing(results, real_data):
+    _, found = results
+    usual, _ = found[56]
+    intact = stack(real_data / "roi_6005_4739", RUNS[2])
+    data = intact.read().copy()
+    data[3] = 0
+    result = segment(Volume(data=data, grid=intact.grid))
+    for z in (0, 1, 2, 4):
+        for name in ("cell", "nucleus"):
+            mine, other = (getattr(r, name).slice(z) != 0 for r in (result, usual))
+            assert jaccard(mine, other) > 0.97
+    assert CellFlag.LOW_CONFIDENCE not in result.flags

@@ -249,6 +249,8 @@ def label_cells(
         for z in range(n):
             drop_detached(cells[z], nucleus.nuclei[z] == 1, config.min_lobe_fraction)
     flags = flag_cell(cells, solid, nucleus)
+    if np.count_nonzero(coarse.of_nucleus == 1) > 1:
+        flags |= CellFlag.SEVERAL_NUCLEI
     return CellResult(grid=grid, cells=cells, solid=solid, flags=flags, coarse=coarse)
 
 

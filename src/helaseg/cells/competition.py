@@ -112,6 +112,7 @@ def compete(solid: Mask, nucleus: NucleusResult, config: CompetitionConfig) -> C
         n_nuclei=n_nuclei,
         cut=beside | _at_sides(supervoxels, count, axes=(0,)),
         beside=beside,
+        depth_um=supervoxels.shape[0] * spacing[0] / 1e3,
     )
     target = _target(ownership, supervoxels, nucleus, has_own=bool((nuclei == 1).any()))
     cell_number = _cell_numbers(ownership, volume_um3, target)

@@ -178,7 +178,7 @@ class Evidence:
     ridge, oblique, grey, resin : ndarray, shape (Z, ...)
         As in `SliceEvidence`, of all slices.
     blank : ndarray of bool, shape (Z,)
-        Slices without any structure; they hold the resin of their neighbours.
+        Slices without any structure; they hold the resin and the lines of their neighbours.
     damaged : ndarray of bool, shape (Z,)
         Slices whose grey values differ suddenly from those around, by charging
         or a lost focus; what they show is not compared with others.
@@ -279,7 +279,9 @@ def collect_evidence(
     seen_slices = np.flatnonzero(~blank)
     for missing in np.flatnonzero(blank):
         if len(seen_slices):
-            resin[missing] = resin[seen_slices[np.argmin(np.abs(seen_slices - missing))]]
+            # Without lines the cells of the slices beside would run into each other there.
+            nearest = seen_slices[np.argmin(np.abs(seen_slices - missing))]
+            resin[missing], ridge[missing] = resin[nearest], ridge[nearest]
     return Evidence(
         ridge=ridge,
         oblique=oblique,

@@ -55,6 +55,10 @@ class FullSize:
         """Voxels along z, y, x."""
         return self.grid.shape
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The whole image, for `numpy.asarray`."""
+        return np.asarray(self[:], dtype=dtype)
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the labels."""

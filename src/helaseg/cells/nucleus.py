@@ -29,13 +29,16 @@ from helaseg.cells.nucleus_path import NucleusPath, best_seed, keep_large_compon
 from helaseg.cells.other_nuclei import Usual, add_other_nuclei
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
-from helaseg.core.volume import Volume
+from helaseg.core.volume import Volume, check_volume
 from helaseg.errors import NothingFoundWarning, ParameterError
 from helaseg.execution import Progress, WorkerPool, make_executor
 
 __all__ = ["NucleusConfig", "NucleusResult", "segment_nucleus"]
 
 Mask = NDArray[np.bool_]
+
+#: Events of slices in which the nucleus was seen, not guessed.
+SEEN = frozenset({"seed", "followed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +106,9 @@ class NucleusResult:
 
     @property
     def mean_confidence(self) -> float:
-        """Confidence of the whole nucleus: the mean over its slices by area; 0 without one."""
-        area = np.array([np.count_nonzero(plane == 1) for plane in self.nuclei], float)
+        """Confidence of the whole nucleus: the mean by area over slices seen; 0 without one."""
+        seen = np.array([event in SEEN for event in self.events])
+        area = seen * np.array([np.count_nonzero(plane == 1) for plane in self.nuclei], float)
         return float(area @ np.array(self.confidence) / area.sum()) if area.any() else 0.0
 
     @property
@@ -154,7 +158,7 @@ def segment_nucleus(
     Raises
     ------
     ParameterError
-        If `seed_slice` lies outside the crop.
+        If `seed_slice` or `target_vx` lies outside the crop, or `crop` is no Volume.
 
     Notes
     -----
@@ -185,6 +189,7 @@ def segment_nucleus(
     93 (2021). doi:10.3390/jimaging7060093
     """
     config = config or NucleusConfig()
+    check_volume("crop", crop)
     n = crop.shape[0]
     if seed_slice is not None and not 0 <= seed_slice < n:
         msg = f"'seed_slice' must lie between 0 and {n - 1}, got {seed_slice}"
@@ -192,6 +197,9 @@ def segment_nucleus(
     if target_vx is None:
         target_vx = tuple((size - 1) / 2 for size in crop.shape)  # type: ignore[assignment]
     target = as_zyx("target_vx", target_vx)
+    if any(not -0.5 <= t <= size - 0.5 for t, size in zip(target, crop.shape, strict=True)):
+        msg = f"'target_vx' (voxels, z first) must lie in the crop of {crop.grid}, got {target}"
+        raise ParameterError(msg)
     executor = executor or make_executor("serial")
     evidence = collect_evidence(
         crop,

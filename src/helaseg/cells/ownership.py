@@ -57,6 +57,7 @@ def share_supervoxels(
     n_nuclei: int,
     cut: NDArray[np.bool_],
     beside: NDArray[np.bool_],
+    depth_um: float = math.inf,
 ) -> Ownership:
     """Join supervoxels into cells.
 
@@ -76,6 +77,8 @@ def share_supervoxels(
         Supervoxels at a side of the crop.
     beside : ndarray of bool, shape (count + 1,)
         Those at a side along y or x.
+    depth_um : float
+        Depth of the crop: in a thin one the pieces are disks.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def share_supervoxels(
     of signed graphs and its application to instance segmentation. CVPR (2022).
     doi:10.1109/CVPR52688.2022.01137
     """
-    joining = _Joining(contacts, volume_um3, lines, config, n_nuclei, beside)
+    joining = _Joining(contacts, volume_um3, lines, config, n_nuclei, beside, depth_um)
     joining.run(config.min_openness)
     joining.found_cells(np.where(cut, config.bleb_um3, config.lone_um3))
     joining.run(0.0)
@@ -124,8 +127,10 @@ class _Joining:
         config: CompetitionConfig,
         n_nuclei: int,
         beside: NDArray[np.bool_],
+        depth_um: float,
     ) -> None:
         n = len(volume_um3)
+        self.depth_um = depth_um
         self.lines = lines
         self.config = config
         self.volume = volume_um3.tolist()
@@ -147,9 +152,13 @@ class _Joining:
             self._wait(a, b, (contact[0], contact[1], contact[2]))
 
     def openness(self, a: int, b: int, open_um2: float) -> float:
-        """Open area of a contact over the cross-section of the smaller piece."""
+        """Open area of a contact over the cross-section of the smaller piece.
+
+        That of a ball, or in a crop of few slices that of a disk as thick as the crop.
+        """
         small = min(self.volume[a], self.volume[b])
-        return open_um2 / float(CROSS_SECTION * small ** (2 / 3))
+        disk = 2 * math.sqrt(small * self.depth_um / math.pi)
+        return open_um2 / min(CROSS_SECTION * small ** (2 / 3), disk)
 
     def mean_share(self, contact: Contact) -> float:
         """The open part of a contact, judged by the mean line on all of it.

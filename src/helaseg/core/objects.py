@@ -26,6 +26,7 @@ class CellFlag(enum.IntFlag):
     INVERTED_RESIN = enum.auto()
     NO_RESIN = enum.auto()
     UNSURE_RESIN = enum.auto()
+    SEVERAL_NUCLEI = enum.auto()
 
     @property
     def text(self) -> str:
@@ -69,6 +70,7 @@ _FLAG_TEXT = {
     CellFlag.LOW_CONFIDENCE: "the outline is uncertain",
     CellFlag.INVERTED_RESIN: "the resin of this volume is darker than its cells",
     CellFlag.NO_RESIN: "no resin can be told from the cells, nuclei alone part them",
+    CellFlag.SEVERAL_NUCLEI: "more than one nucleus; measured is the one in the middle",
     CellFlag.UNSURE_RESIN: "the brighter class was taken for resin without a sure sign of it",
 }
 

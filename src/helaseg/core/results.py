@@ -195,11 +195,11 @@ class SegmentationResult:
     second: LabelVolume | None = None
     cell_confidence: LabelVolume | None = None
     envelope_confidence: LabelVolume | None = None
-    slices: tuple[SliceRecord, ...] = ()
-    invaginations: tuple[Invagination, ...] = ()
+    slices: tuple[SliceRecord, ...] = field(default=(), repr=False)
+    invaginations: tuple[Invagination, ...] = field(default=(), repr=False)
     measurements: Mapping[str, Any] = field(default_factory=dict)
     flags: CellFlag = CellFlag.NONE
-    provenance: Provenance | None = None
+    provenance: Provenance | None = field(default=None, repr=False)
 
 
 def installed_versions() -> dict[str, str]:

@@ -126,6 +126,23 @@ def _window(data: Sliceable, grid: Grid, roi: Roi) -> Sliceable:
     return _Window(data, roi)
 
 
+def check_volume(name: str, value: object) -> None:
+    """Refuse what is no `Volume`, such as an array that does not know its voxel size.
+
+    Raises
+    ------
+    ParameterError
+        Saying how to make one.
+    """
+    if not isinstance(value, Volume):
+        msg = (
+            f"'{name}' must be a Volume, got {type(value).__name__}; make one of an array with "
+            "Volume(data=array, grid=Grid(shape=array.shape, voxel_size_nm=(50, 10, 10))), "
+            "or of files with open_volume"
+        )
+        raise ParameterError(msg)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
     """A grey-value image on a grid.
@@ -142,7 +159,7 @@ class Volume:
         Number of each slice in its source (file names), for messages.
     """
 
-    data: Sliceable
+    data: Sliceable = field(repr=False)
     grid: Grid
     name: str = "volume"
     slice_numbers: tuple[int, ...] = ()
@@ -174,6 +191,10 @@ class Volume:
             return self.crop(roi)
         return Volume(data=_Padded(self.data, roi), grid=self.grid.crop(roi), name=self.name)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """What `read` gives, for `numpy.asarray`."""
+        return np.asarray(self.read(), dtype=dtype)
+
     def read(self) -> NDArray[Any]:
         """All voxels as an ndarray (reads the whole volume)."""
         return np.asarray(self.data[:, :, :])
@@ -197,7 +218,7 @@ class LabelVolume:
         What each label means, where labels are classes.
     """
 
-    data: Sliceable
+    data: Sliceable = field(repr=False)
     grid: Grid
     names: Mapping[int, str] = field(default_factory=dict)
 
@@ -222,6 +243,10 @@ class LabelVolume:
         return LabelVolume(
             data=_window(self.data, self.grid, roi), grid=self.grid.crop(roi), names=self.names
         )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """What `read` gives, for `numpy.asarray`."""
+        return np.asarray(self.read(), dtype=dtype)
 
     def read(self) -> NDArray[Any]:
         """All labels as an ndarray (reads the whole volume)."""

@@ -132,7 +132,11 @@ def crop(
 
 def target_of(cell: CellRow) -> tuple[float, float, float]:
     """The centroid of a cell in voxels of its box, which need not be its middle."""
-    z, y, x = (c - a for c, a in zip(cell.centroid_vx, cell.roi.start, strict=True))
+    # A box that was moved by hand may not hold it any more.
+    z, y, x = (
+        float(min(max(c - a, 0.0), b - a - 1))
+        for c, a, b in zip(cell.centroid_vx, cell.roi.start, cell.roi.stop, strict=True)
+    )
     return (z, y, x)
 
 
