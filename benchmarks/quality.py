@@ -1,6 +1,7 @@
 """How good and how fast the unsupervised method is, defaults only.
 
     python benchmarks/quality.py phantom          # 64 x 1536 x 1536, 8 cells
+    python benchmarks/quality.py packed           # 12 cells, no resin between them
     python benchmarks/quality.py real             # needs HELASEG_REAL_DATA or ../shared/data
 
 Each part prints what it measured; nothing is asserted here (the tests do that).
@@ -24,12 +25,16 @@ def jaccard(a, b):
     return np.count_nonzero(a & b) / max(np.count_nonzero(a | b), 1)
 
 
-def phantom(seeds=(0, 1)) -> None:
+def packed() -> None:
+    phantom(n_cells=12, packing=1.0)
+
+
+def phantom(seeds=(0, 1), **settings) -> None:
     from helaseg import make_phantom, run
     from helaseg.io import open_volume
 
     for seed in seeds:
-        made = make_phantom(seed=seed)
+        made = make_phantom(seed=seed, **settings)
         truth = {name: made.truth[name].read() for name in ("cell", "nucleus")}
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
@@ -39,17 +44,21 @@ def phantom(seeds=(0, 1)) -> None:
             found = {name: open_volume(labels / name).read() for name in truth}
         counts = f"{len(made.cells)} cells, {len(result.cells)} found"
         print(f"phantom seed {seed}: {counts}, {seconds:.0f} s")
+        hits = 0
         for cell in made.cells:
             inside = truth["cell"] == cell.id
             owner = np.bincount(found["cell"][inside])
             owner[0] = 0
             best = int(owner.argmax()) if owner.any() else -1
             scores = {name: jaccard(truth[name] == cell.id, found[name] == best) for name in truth}
+            hits += scores["cell"] > 0.75
             kind = "complete" if cell.complete else "cut by the border"
             print(
                 f"  cell {cell.id} ({kind}): nucleus {scores['nucleus']:.4f}, "
                 f"cell {scores['cell']:.4f}, found as {best}"
             )
+        f1 = 2 * hits / (len(made.cells) + len(result.cells))
+        print(f"  F-measure of cells at a Jaccard index of 0.75: {f1:.3f}")
         for name in truth:
             print(f"  all {name} voxels: {jaccard(truth[name] > 0, found[name] > 0):.4f}")
 
@@ -91,7 +100,7 @@ def real() -> None:
 
 
 if __name__ == "__main__":
-    parts = {"phantom": phantom, "real": real}
+    parts = {"phantom": phantom, "packed": packed, "real": real}
     chosen = sys.argv[1:] or ["phantom", "real"]
     unknown = [name for name in chosen if name not in parts]
     if unknown:
