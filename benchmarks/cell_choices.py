@@ -22,13 +22,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.quality import real_folder
-from helaseg import Grid, Roi, Volume, make_phantom, segment_nucleus
+from benchmarks.quality import traced_stacks
+from helaseg import Roi, Volume, make_phantom, segment_nucleus
 from helaseg.cells.cell import CellConfig, label_cells
 from helaseg.cells.nucleus import NucleusResult
 from helaseg.cells.pooling import pool_all, pool_labels, pool_max
@@ -147,16 +146,10 @@ def box_of(mask: np.ndarray, margin: tuple[int, int, int]) -> Roi:
 
 def real() -> Iterator[Crop]:
     """Two runs of real slices, the cell of one slice of each traced."""
-    crop = real_folder() / "roi_6005_4739"
-    for numbers, traced in ((range(56, 66, 2), 60), (range(110, 122, 2), 116)):
-        data = np.stack([tifffile.imread(crop / "raw" / f"z{n:04d}.tif") for n in numbers])
-        volume = Volume(data=data, grid=Grid(shape=data.shape, voxel_size_nm=(100, 10, 10)))
-        truth = np.zeros(data.shape, np.uint8)
-        sure = np.zeros(data.shape, bool)
-        z = list(numbers).index(traced)
-        truth[z] = tifffile.imread(crop / "truth" / f"cell_z{traced:04d}.tif") > 0
-        sure[z] = tifffile.imread(crop / "truth" / f"cell_doubt_z{traced:04d}.tif") == 0
-        made = crop_of(f"real z{traced:04d}", volume, truth, [1])
+    for name, volume, z, masks in traced_stacks():
+        truth, sure = np.zeros(volume.shape, np.uint8), np.zeros(volume.shape, bool)
+        truth[z], sure[z] = masks["cell"], ~masks["cell_doubt"]
+        made = crop_of(name, volume, truth, [1])
         yield replace(made, sure=at_working_pixels(sure, made.nucleus.factor))
 
 

@@ -15,12 +15,11 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-import tifffile
-from quality import real_folder
+from quality import traced_stacks
 from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.stats import spearmanr
 
-from helaseg import Grid, Roi, Volume, make_phantom, segment_nucleus
+from helaseg import Roi, Volume, make_phantom, segment_nucleus
 from helaseg.cells.envelope import EnvelopeConfig, measure_envelope
 from helaseg.cells.pixels import enlarge
 from helaseg.metrics import mean_surface_distance
@@ -65,12 +64,8 @@ def phantoms() -> Iterator[tuple[str, Volume, dict[int, np.ndarray]]]:
 
 def real() -> Iterator[tuple[str, Volume, dict[int, np.ndarray]]]:
     """Two runs of real slices, one slice of each traced by hand."""
-    crop = real_folder() / "roi_6005_4739"
-    for numbers, traced in ((range(56, 66, 2), 60), (range(110, 122, 2), 116)):
-        data = np.stack([tifffile.imread(crop / "raw" / f"z{n:04d}.tif") for n in numbers])
-        truth = tifffile.imread(crop / "truth" / f"nucleus_z{traced:04d}.tif") > 0
-        volume = Volume(data=data, grid=Grid(shape=data.shape, voxel_size_nm=(100, 10, 10)))
-        yield f"real z{traced:04d}", volume, {list(numbers).index(traced): truth}
+    for name, volume, z, truth in traced_stacks():
+        yield name, volume, {z: truth["nucleus"]}
 
 
 def agreement(masks, truths, pixel_nm):

@@ -20,14 +20,13 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import tifffile
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cell_choices import box_of
-from benchmarks.quality import jaccard, real_folder
-from helaseg import Grid, Roi, Volume, make_phantom
+from benchmarks.quality import jaccard, traced_stacks
+from helaseg import Roi, Volume, make_phantom
 from helaseg.cells.nucleus import NucleusConfig, segment_nucleus
 from helaseg.cells.nucleus_path import NucleusPath
 from helaseg.synthetic import make_case
@@ -97,12 +96,8 @@ def cases() -> Iterator[Crop]:
 
 def real() -> Iterator[Crop]:
     """Two runs of real slices, one slice of each traced by hand."""
-    crop = real_folder() / "roi_6005_4739"
-    for numbers, traced in ((range(56, 66, 2), 60), (range(110, 122, 2), 116)):
-        data = np.stack([tifffile.imread(crop / "raw" / f"z{n:04d}.tif") for n in numbers])
-        truth = tifffile.imread(crop / "truth" / f"nucleus_z{traced:04d}.tif") > 0
-        volume = Volume(data=data, grid=Grid(shape=data.shape, voxel_size_nm=(100, 10, 10)))
-        yield Crop(f"real z{traced:04d}", volume, {list(numbers).index(traced): truth})
+    for name, volume, z, truth in traced_stacks():
+        yield Crop(name, volume, {z: truth["nucleus"]})
 
 
 def shapes(folder: Path) -> Iterator[Crop]:

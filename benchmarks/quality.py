@@ -71,29 +71,39 @@ def real_folder() -> Path:
     return folder
 
 
+def traced_stacks():
+    """Two runs of real slices, one slice of each traced by hand.
+
+    Yields a name, the volume, the index of that slice, and its masks: "nucleus",
+    "cell", and "cell_doubt" where the cell is a matter of taste.
+    """
+    import tifffile
+
+    from helaseg import Grid, Volume
+
+    crop = real_folder() / "roi_6005_4739"
+    for numbers, traced in ((range(56, 66, 2), 60), (range(110, 122, 2), 116)):
+        data = np.stack([tifffile.imread(crop / "raw" / f"z{n:04d}.tif") for n in numbers])
+        volume = Volume(data=data, grid=Grid(shape=data.shape, voxel_size_nm=(100, 10, 10)))
+        truth = {
+            name: tifffile.imread(crop / "truth" / f"{name}_z{traced:04d}.tif") > 0
+            for name in ("nucleus", "cell", "cell_doubt")
+        }
+        yield f"real z{traced:04d}", volume, list(numbers).index(traced), truth
+
+
 def real() -> None:
     import tifffile
 
     from helaseg import Grid, Volume, detect_cells, segment
 
-    folder = real_folder()
-    crop = folder / "roi_6005_4739"
-    for numbers in (range(56, 66, 2), range(110, 122, 2)):
-        data = np.stack([tifffile.imread(crop / "raw" / f"z{n:04d}.tif") for n in numbers])
-        volume = Volume(data=data, grid=Grid(shape=data.shape, voxel_size_nm=(100, 10, 10)))
+    for name, volume, z, truth in traced_stacks():
         result = segment(volume)
-        for z, number in enumerate(numbers):
-            if number not in (60, 116):
-                continue
-            read = {
-                name: tifffile.imread(crop / "truth" / f"{name}_z{number:04d}.tif") > 0
-                for name in ("nucleus", "cell", "cell_doubt")
-            }
-            nucleus = jaccard(read["nucleus"], result.nucleus.slice(z) != 0)
-            sure = ~read["cell_doubt"]
-            cell = jaccard(read["cell"] & sure, (result.cell.slice(z) != 0) & sure)
-            print(f"real z{number:04d}: nucleus {nucleus:.4f}, cell outside doubt {cell:.4f}")
-    field = tifffile.imread(folder / "field" / "slice130_28nm.tif")
+        nucleus = jaccard(truth["nucleus"], result.nucleus.slice(z) != 0)
+        sure = ~truth["cell_doubt"]
+        cell = jaccard(truth["cell"] & sure, (result.cell.slice(z) != 0) & sure)
+        print(f"{name}: nucleus {nucleus:.4f}, cell outside doubt {cell:.4f}")
+    field = tifffile.imread(real_folder() / "field" / "slice130_28nm.tif")
     grid = Grid(shape=(1, *field.shape), voxel_size_nm=(50, 28.08, 28.08))
     found = detect_cells(Volume(data=field[None], grid=grid))
     print(f"real field: {len(found)} detections; recall in tests/cells/test_detect.py")

@@ -12,7 +12,7 @@ from helaseg.cli.app import main
 from helaseg.core.grid import Grid
 from helaseg.errors import DataFormatError
 from helaseg.io import write_tiff
-from helaseg.pipelines.batch import read_target, write_target
+from helaseg.pipelines.targets import read_target, write_target
 
 
 @pytest.fixture

@@ -325,12 +325,13 @@ def measure_background(
     shape = tuple(-(-n // factor) for n in array.shape) if coarse else array.shape
     out_pixel = pixel_nm * factor if coarse else pixel_nm
     if not array.size or slice_greys(array)[1] <= 0:
-        return _blank(shape, out_pixel)
+        return _nothing_seen(np.zeros(shape, bool), out_pixel, blank=True)
     small = join_pixels(array, factor)
     pixel = pixel_nm * factor
     outside = find_outside(small, pixel)
     if resin == "none":
-        return _no_resin(outside if coarse else enlarge(outside, factor, array.shape), out_pixel)
+        mask = outside if coarse else enlarge(outside, factor, array.shape)
+        return _nothing_seen(mask, out_pixel)
     sign = -1.0 if resin == "dark" else 1.0
     if resin == "dark":
         small = -small
@@ -386,9 +387,10 @@ def resin_contrast(
     return result.contrast
 
 
-def _no_resin(outside: Mask, pixel_nm: float) -> BackgroundResult:
+def _nothing_seen(mask: Mask, pixel_nm: float, *, blank: bool = False) -> BackgroundResult:
+    """A slice in which no resin is told from cells."""
     return BackgroundResult(
-        mask=outside,
+        mask=mask,
         pixel_nm=pixel_nm,
         threshold=math.nan,
         cell_grey=math.nan,
@@ -396,18 +398,5 @@ def _no_resin(outside: Mask, pixel_nm: float) -> BackgroundResult:
         contrast=0.0,
         resin_fraction=0.0,
         reliable=False,
-    )
-
-
-def _blank(shape: tuple[int, ...], pixel_nm: float) -> BackgroundResult:
-    return BackgroundResult(
-        mask=np.zeros(shape, bool),
-        pixel_nm=pixel_nm,
-        threshold=math.nan,
-        cell_grey=math.nan,
-        resin_grey=math.nan,
-        contrast=0.0,
-        resin_fraction=0.0,
-        reliable=False,
-        blank=True,
+        blank=blank,
     )

@@ -16,16 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helaseg._validate import check_positive
 from helaseg.cells.appearance import Appearance, survey_resin
 from helaseg.cells.background import BackgroundConfig, BackgroundResult, measure_background
 from helaseg.cells.crop_grey import CropGrey, find_damaged, measure_crop
+from helaseg.cells.evidence_config import EvidenceConfig
 from helaseg.cells.noise import line_noise
 from helaseg.cells.pixels import join_pixels, joined_pixels
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
-from helaseg.errors import ParameterError
 from helaseg.execution import Progress, WorkerPool, ordered_map
 
 Box = tuple[slice, slice]
@@ -40,60 +39,6 @@ WIDE_STEP = 2
 MIN_LINE_SIGMA_PX = 1.1
 #: Thickness of the nuclear envelope (Spiers et al. 2021, doi:10.1111/tra.12789).
 ENVELOPE_NM = 70.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceConfig:
-    """How dark lines are found and a slice is cut along them.
-
-    The defaults were chosen by ``benchmarks/nucleus_choices.py``.
-
-    Parameters
-    ----------
-    working_pixel_nm : float
-        Slices are joined to pixels of about this size (never split). Half the
-        width of the nuclear envelope (about 40 nm) is still resolved.
-    line_sigma_nm : float
-        Scale of the dark-line filter across the line; 36 to 60 nm gave the same
-        on real slices.
-    line_length_nm : float
-        Scale along the line: longer filters see fainter lines and cut the
-        corners of folds.
-    n_orientations : int
-        Directions of the filter: 15 degrees apart, about the angle under which
-        it still sees a line.
-    oblique_sigma_nm : float
-        Scale of the second filter, for an envelope cut at a slant: its line is
-        wide and faint there.
-    line_levels : tuple of float
-        Lines stronger than these multiples of the noise part the pieces. On real
-        slices the envelope has 3.5 to 8, the noise inside the nucleus below 2.5.
-    min_superpixel_um2 : float
-        Smaller pieces are left to their surroundings.
-    """
-
-    working_pixel_nm: float = 20.0
-    line_sigma_nm: float = 45.0
-    line_length_nm: float = 120.0
-    n_orientations: int = 12
-    oblique_sigma_nm: float = 90.0
-    line_levels: tuple[float, ...] = (1.25, 1.75, 2.5, 4.0)
-    min_superpixel_um2: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name in (
-            "working_pixel_nm",
-            "line_sigma_nm",
-            "line_length_nm",
-            "n_orientations",
-            "oblique_sigma_nm",
-            "min_superpixel_um2",
-        ):
-            check_positive(name, getattr(self, name))
-        object.__setattr__(self, "line_levels", tuple(float(v) for v in self.line_levels))
-        if not self.line_levels or min(self.line_levels) <= 0:
-            msg = f"'line_levels' must hold positive numbers, got {self.line_levels}"
-            raise ParameterError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

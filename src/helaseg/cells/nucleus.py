@@ -7,9 +7,9 @@ near the poles. Different here: the cut is made along dark lines, at several
 levels of their strength, of which the line on the outline, the smoothness
 inside and the likeness with the neighbour choose one; the outline ends on the
 dark line of the envelope instead of being dilated by a fixed amount; a missed
-slice is bridged instead of ending the propagation; a second round from the
-largest slice brings in lobes that are separate in the seed slice; and the
-nuclei of all other cells are followed in the same way.
+slice is bridged instead of ending the propagation; slices beside one that
+reaches farther are looked at again, which brings in lobes that are separate in
+the seed slice; and the nuclei of all other cells are followed in the same way.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def segment_nucleus(
         nonlocal done
         done += 1
         if progress:
-            # Two rounds, each from its origin to both ends.
+            # From the seed to both ends, and from what the lobes reach.
             progress("nucleus", done, 2 * (n - 1))
 
     path = NucleusPath(evidence, nuclei, 1, config, count)

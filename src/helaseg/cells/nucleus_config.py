@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from helaseg._validate import check_positive, check_range
-from helaseg.cells.evidence import EvidenceConfig
+from helaseg.cells.evidence_config import EvidenceConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,9 +110,10 @@ class NucleusPath:
        slices are skipped up to ``bridge_nm`` and filled by interpolation. The
        nucleus ends where that is exceeded, or with the dark cap where the cut
        grazes the envelope.
-    2. The same from the slice with the largest nucleus, with the result of the
-       first round as a second prior: lobes that join the nucleus there reach the
-       slices in which they are islands.
+    2. A slice beside one that reaches farther is looked at again with both as
+       prior, up and down in turn: lobes that join the nucleus elsewhere reach the
+       slices in which they are islands. Then on from both ends as before.
+    3. A small section that grows no more inwards is cut off.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class NucleusPath:
 
     def join_lobes(self) -> None:
         """Bring in the lobes of a nucleus that was followed, and where they lead."""
-        self._join_lobes()
+        self._sweep()
         n = len(self.events)
         first, last = self._extent()
         self._follow(range(last + 1, n), last)
@@ -205,7 +206,7 @@ class NucleusPath:
         """Take the nucleus back."""
         self._erase(range(len(self.events)))
 
-    def _join_lobes(self) -> None:
+    def _sweep(self) -> None:
         """Look again at slices beside one that reaches farther: a lobe joined it there.
 
         Up and down in turn until nothing changes any more.

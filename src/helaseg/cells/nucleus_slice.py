@@ -10,11 +10,7 @@ import numpy as np
 from helaseg.cells.evidence import NOISE_RIDGE, WIDE_STEP, SliceEvidence
 from helaseg.cells.masks import Mask, jaccard, rim_of, signed_distance, window
 from helaseg.cells.nucleus_config import NucleusConfig
-from helaseg.cells.nucleus_pieces import (
-    Lines,
-    clear_islands,
-    outlines_near,
-)
+from helaseg.cells.nucleus_pieces import Lines, clear_islands, outlines_near
 from helaseg.cells.pixels import enlarge
 
 #: A superpixel with more resin than this has leaked out of its cell.
@@ -247,13 +243,13 @@ def _shade(mask: Mask, evidence: SliceEvidence, config: NucleusConfig) -> tuple[
 
     coarse = mask[::WIDE_STEP, ::WIDE_STEP]
     grey = evidence.grey
+    if not coarse.any():
+        # Between the coarse pixels.
+        return 0.0, 0.0
     grown = binary_dilation(coarse, radius_px=1)
     core = binary_erosion(coarse, radius_px=1)
     envelope = grown & ~core
     around = _around(mask, evidence, config)
-    if not grown.any():
-        # Between the coarse pixels.
-        return 0.0, 0.0
     inside = float(grey[core if core.any() else grown].mean())
     return (
         inside - float(grey[envelope].mean()) if envelope.any() else 0.0,

@@ -162,6 +162,7 @@ def crop(
         plan.executor(common)
 
         from helaseg.pipelines import batch
+        from helaseg.pipelines.targets import TARGET_NAME
 
         key = fingerprint_of("crop", io.fingerprint(image))
         with output_folder(
@@ -178,7 +179,7 @@ def crop(
                 journal.record(
                     f"crop/{row.id}",
                     prints[row.id],
-                    outputs=[path, path.parent / batch.TARGET_NAME],
+                    outputs=[path, path.parent / TARGET_NAME],
                 )
         earlier = len(rows) - len(open_rows)
         work.say(f"{len(open_rows)} boxes cut, {earlier} were there: {out / 'rois'}")

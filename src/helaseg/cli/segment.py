@@ -70,7 +70,7 @@ def segment(
         if seed_slice is not None and not 0 <= seed_slice < image.shape[0]:
             msg = f"'--seed-slice' must lie between 0 and {image.shape[0] - 1}, got {seed_slice}"
             raise ParameterError(msg)
-        from helaseg.pipelines.batch import read_target
+        from helaseg.pipelines.targets import read_target
 
         if target_vx is None:
             target_vx = read_target(roi)

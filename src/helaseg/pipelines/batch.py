@@ -15,14 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from helaseg import __version__
-from helaseg._validate import as_zyx
 from helaseg.cells.appearance import told_resin
 from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import Volume
-from helaseg.errors import DataFormatError, NothingFoundWarning
+from helaseg.errors import NothingFoundWarning
 from helaseg.execution import (
     Journal,
     Progress,
@@ -50,17 +47,15 @@ from helaseg.io import (
 )
 from helaseg.pipelines import classical
 from helaseg.pipelines.classical import (
-    DetectionResult,
     RunConfig,
     SegmentConfig,
     as_plain,
 )
+from helaseg.pipelines.overview import write_overview
 from helaseg.pipelines.paste import Piece, paste_slab, slabs_of
+from helaseg.pipelines.targets import target_of, write_target
 
 Format = Literal["tiff", "ome-zarr"]
-
-#: Note beside a crop: where its cell is.
-TARGET_NAME = "target.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,41 +123,6 @@ def crop(
         if progress:
             progress("crop", done, len(rows))
     return written
-
-
-def target_of(cell: CellRow) -> tuple[float, float, float]:
-    """The centroid of a cell in voxels of its box, which need not be its middle."""
-    # A box that was moved by hand may not hold it any more.
-    z, y, x = (
-        float(min(max(c - a, 0.0), b - a - 1))
-        for c, a, b in zip(cell.centroid_vx, cell.roi.start, cell.roi.stop, strict=True)
-    )
-    return (z, y, x)
-
-
-def write_target(folder: Path, target_vx: tuple[float, float, float]) -> Path:
-    """Note beside a crop which of its cells is meant."""
-    with atomic_path(folder / TARGET_NAME) as temporary:
-        temporary.write_text(_as_json({"target_vx": target_vx}) + "\n", encoding="utf-8")
-    return folder / TARGET_NAME
-
-
-def read_target(crop: Path) -> tuple[float, float, float] | None:
-    """Which cell of a crop is meant, if `write_target` has noted it beside the crop.
-
-    Raises
-    ------
-    DataFormatError
-        If the note is broken.
-    """
-    note = crop.resolve().parent / TARGET_NAME
-    if not note.is_file():
-        return None
-    try:
-        return as_zyx("target_vx", json.loads(note.read_text(encoding="utf-8"))["target_vx"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"cannot read {note}: {error}; remove it to take the cell in the middle"
-        raise DataFormatError(msg) from error
 
 
 def _write_raw(piece: Volume, folder: Path, format: Format) -> Path:
@@ -250,7 +210,7 @@ def _detect(
         )
         background = found.background
         write_ome_zarr(out / "background.ome.zarr", background.data, background.grid, kind="labels")
-        _write_overview(volume, out, found)
+        write_overview(volume, out, found)
         write_cells_csv(table, found.tracks, found.rois, volume.grid)
         names = ("detections.csv", "background.ome.zarr", "overview.png", "overview.json")
         outputs = [out / name for name in names]
@@ -266,32 +226,6 @@ def _detect(
             stacklevel=3,
         )
     return cells
-
-
-def _write_overview(volume: Volume, out: Path, found: DetectionResult) -> None:
-    """The probed slice nearest to the middle, small enough to look at."""
-    import cv2
-
-    z = volume.shape[0] // 2
-    if found.detections:
-        z = min({d.z for d in found.detections}, key=lambda k: (abs(k - z), k))
-    image = np.asarray(volume.slice(z))
-    step = _overview_step(volume)
-    low, high = float(image.min()), float(image.max())
-    if image.dtype != np.uint8:
-        image = np.round((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-    size = (-(-image.shape[1] // step), -(-image.shape[0] // step))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".png", small)
-    assert done  # an 8-bit grey image always can be
-    with atomic_path(out / "overview.png") as target:
-        target.write_bytes(data.tobytes())
-    with atomic_path(out / "overview.json") as target:
-        target.write_text(_as_json({"z": z, "pixel_nm": volume.grid.pixel_nm * step}))
-
-
-def _overview_step(volume: Volume) -> int:
-    return max(1, -(-max(volume.shape[1:]) // 1600))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
