@@ -6,11 +6,11 @@ from scipy import ndimage as ndi
 
 from helaseg.cells.appearance import Glimpse, decide_appearance, glimpse_slice, survey_resin
 from helaseg.cells.background import BackgroundConfig, measure_background
-from helaseg.core.grid import Grid
+from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
 from helaseg.errors import ParameterError
-from helaseg.synthetic import make_case
+from helaseg.synthetic import make_case, make_phantom
 
 PIXEL_NM = 40.0
 
@@ -126,3 +126,20 @@ def test_real_slices_and_their_negative(real_data):
             look = decide_appearance([glimpse_slice(picture, pixel_nm=10.0, reliable=True)])
             assert (look.resin, look.sure) == (resin, True)
             assert look.negative == (resin == "dark")
+
+
+def test_crops_from_the_middle_of_a_clump():
+    made = make_phantom(
+        shape=(64, 768, 768), voxel_size_nm=(50, 20, 20), n_cells=12, packing=1.0, seed=1
+    )
+    cell = made.truth["cell"]
+    for corner, size, resin in (((79, 215), 476, "bright"), ((150, 150), 400, "none")):
+        roi = Roi(start=(0, *corner), stop=(64, corner[0] + size, corner[1] + size))
+        outside = cell.crop(roi).read() == 0
+        # Most slices show cells alone, which Otsu's threshold splits at 139.
+        assert np.median(outside.mean(axis=(1, 2))) < 0.01
+        for told in ("auto", "bright"):
+            look = survey_resin(made.image.crop(roi), config=BackgroundConfig(resin=told))
+            assert look.resin == resin
+            assert (look.threshold is None) == (resin == "none")
+            assert look.threshold is None or 160 < look.threshold < 185

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,12 +75,15 @@ class Appearance:
         regions look like cells; nan where no slice shows both.
     sure : bool
         False where that does not decide and bright was assumed.
+    threshold : float or None
+        Grey value between cells and resin; None where no slice was measured.
     """
 
     resin: ResinClass = "bright"
     negative: bool = False
     busyness: float = math.nan
     sure: bool = True
+    threshold: float | None = None
 
     @property
     def flags(self) -> CellFlag:
@@ -207,14 +210,17 @@ def survey_resin(volume: Volume, *, config: BackgroundConfig | None = None) -> A
     Returns
     -------
     Appearance
-        Its ``resin`` goes to `measure_background`.
+        Its ``resin`` goes to `measure_background`. It is ``"none"``, whatever the settings
+        say, where resin stands out in no slice: a crop from the middle of a clump. The
+        threshold is the median of the slices in which it does, because Otsu's splits
+        slices of cells alone, too.
     """
     config = config or BackgroundConfig()
-    if config.resin in {"bright", "none"}:
+    if config.resin == "none":
         return decide_appearance((), config)
     pixel_nm = volume.grid.pixel_nm
     n = volume.shape[0]
-    glimpses = []
+    glimpses, thresholds = [], []
     for z in sorted({round(k * (n - 1) / (N_SLICES - 1)) for k in range(N_SLICES)}) if n else ():
         image = volume.slice(z)
         result = measure_background(image, pixel_nm=pixel_nm, config=config, coarse=True)
@@ -222,7 +228,12 @@ def survey_resin(volume: Volume, *, config: BackgroundConfig | None = None) -> A
             glimpses.append(
                 glimpse_slice(image, pixel_nm=pixel_nm, reliable=result.reliable, config=config)
             )
-    return decide_appearance(glimpses, config)
+            if result.reliable:
+                thresholds.append(result.threshold)
+    if glimpses and not thresholds:
+        return Appearance(resin="none")
+    look = decide_appearance(glimpses, config)
+    return replace(look, threshold=float(np.median(thresholds)) if thresholds else None)
 
 
 def _skewness(values: NDArray[np.float32]) -> float:

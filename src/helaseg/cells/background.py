@@ -52,7 +52,8 @@ class BackgroundConfig:
     resin : {"auto", "bright", "dark", "none"}
         Whether resin is brighter or darker than the cells, or there is none.
         ``"auto"`` decides by what the volume shows, see
-        `helaseg.cells.appearance.decide_appearance`; published: bright.
+        `helaseg.cells.appearance.decide_appearance`; published: bright. A crop in
+        which resin stands out nowhere has none whatever is said here.
     working_pixel_nm : float
         Whole pixels are joined up to about this size before the search; the
         published pipeline worked on 40 nm pixels (1 in 4 of 10 nm).

@@ -20,25 +20,19 @@ class CropGrey:
 
     Parameters
     ----------
-    threshold : float or None
-        Between cells and resin; None for a blank crop.
     low, high : float
         Almost all grey values lie between them.
     """
 
-    threshold: float | None
     low: float
     high: float
 
 
 def measure_crop(crop: Volume, factor: int) -> CropGrey:
-    """Otsu's threshold and the range of grey values, medians over nine slices.
+    """The range of grey values, the median over nine slices, so that no odd one can move it.
 
-    The median, so that one odd slice cannot move them. `factor` pixels are joined
-    along y and x before.
+    `factor` pixels are joined along y and x before.
     """
-    from helaseg.image.thresholds import otsu_threshold
-
     n = crop.shape[0]
     values = []
     for z in sorted({round(k * (n - 1) / 8) for k in range(9)}) if n else ():
@@ -46,12 +40,11 @@ def measure_crop(crop: Volume, factor: int) -> CropGrey:
         recorded = small > small.min() if small.size else small.astype(bool)
         if recorded.any():
             # Padding is flat and the darkest of all.
-            low, high = np.quantile(small[recorded], (0.001, 0.999))
-            values.append((otsu_threshold(small, mask=recorded), low, high))
+            values.append(np.quantile(small[recorded], (0.001, 0.999)))
     if not values:
-        return CropGrey(threshold=None, low=0.0, high=1.0)
-    threshold, low, high = (float(v) for v in np.median(values, axis=0))
-    return CropGrey(threshold=threshold, low=low, high=max(high, np.nextafter(low, np.inf)))
+        return CropGrey(low=0.0, high=1.0)
+    low, high = (float(v) for v in np.median(values, axis=0))
+    return CropGrey(low=low, high=max(high, np.nextafter(low, np.inf)))
 
 
 def find_damaged(grey: NDArray[np.uint8], seen: NDArray[np.bool_]) -> NDArray[np.bool_]:

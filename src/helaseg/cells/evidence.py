@@ -237,7 +237,7 @@ def collect_evidence(
         grid=grid,
         factor=factor,
         levels=tuple(sorted(config.line_levels)),
-        resin_threshold=None if look.resin == "none" else scale.threshold,
+        resin_threshold=look.threshold,
         flags=look.flags,
     )
 
@@ -264,10 +264,10 @@ def slice_evidence(
     background : BackgroundConfig
         How resin is told from cells.
     scale : CropGrey
-        Grey values of the crop; its threshold is for slices that do not show
-        both cells and resin.
+        Grey values of the crop.
     look : Appearance
-        Whether resin is bright, dark or absent, and lines dark or bright.
+        Whether resin is bright, dark or absent, and lines dark or bright; its
+        threshold is for slices that do not show both cells and resin.
 
     Notes
     -----
@@ -298,12 +298,12 @@ def slice_evidence(
     half = join_pixels(positive, WIDE_STEP)
     oblique = dark_ridges(half, sigma_px=config.oblique_sigma_nm / (pixel * WIDE_STEP))
     resin = measure_background(small, pixel_nm=pixel, config=background, resin=look.resin)
-    if scale.threshold is not None and _splits_one_kind(resin, scale.threshold, look):
+    if look.threshold is not None and _splits_one_kind(resin, look.threshold):
         resin = measure_background(
             small,
             pixel_nm=pixel,
             config=background,
-            threshold=scale.threshold,
+            threshold=look.threshold,
             resin=look.resin,
         )
     darkest = -scale.high if look.negative else scale.low
@@ -346,15 +346,13 @@ def _as_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _splits_one_kind(resin: BackgroundResult, threshold: float, look: Appearance) -> bool:
+def _splits_one_kind(resin: BackgroundResult, threshold: float) -> bool:
     """Whether a slice was split within its resin, or within its cells.
 
     The usual threshold then lies outside of what were taken for resin and
     cells, or the two hardly differ. Slices with both are far above a contrast
     of 3.5 (phantoms from 5.1), resin alone reaches 3.0.
     """
-    if look.resin == "none":
-        return False
     darker, brighter = sorted((resin.cell_grey, resin.resin_grey))
     between = darker < threshold < brighter
     return not resin.reliable or (resin.contrast < 3.5 and not between)
