@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +48,7 @@ def test_recorded_work_is_done_and_survives_reopening(journal: Journal) -> None:
         assert seen.outputs("a") == (output,)
 
 
-@pytest.mark.parametrize("damage", ["gone", "shorter", "longer"])
+@pytest.mark.parametrize("damage", ["gone", "shorter", "longer", "other bytes"])
 def test_a_damaged_output_is_not_done(journal: Journal, damage: str) -> None:
     output = journal.path.parent / "a.tif"
     output.write_bytes(b"1234")
@@ -54,8 +56,36 @@ def test_a_damaged_output_is_not_done(journal: Journal, damage: str) -> None:
     if damage == "gone":
         output.unlink()
     else:
-        output.write_bytes(b"12" if damage == "shorter" else b"12345")
+        written = {"shorter": b"12", "longer": b"12345", "other bytes": b"1235"}
+        output.write_bytes(written[damage])
+        os.utime(output, ns=(1, 1))
     assert not journal.is_done("a", "f")
+
+
+def test_a_copy_with_another_time_is_done(journal: Journal) -> None:
+    folder = journal.path.parent / "roi"
+    folder.mkdir()
+    for name in "ab":
+        (folder / name).write_bytes(name.encode())
+    journal.record("a", "f", outputs=[folder, folder / "a"])
+    for name in "ab":
+        os.utime(folder / name, ns=(1, 1))
+    assert journal.is_done("a", "f")
+    (folder / "a").write_bytes(b"b")
+    (folder / "b").write_bytes(b"a")
+    assert not journal.is_done("a", "f")
+
+
+def test_known_checksums_are_not_made_again(journal: Journal) -> None:
+    output = journal.path.parent / "a"
+    output.write_bytes(b"1234")
+    journal.record("a", "f", outputs=[output], digests={output: "0" * 64})
+    os.utime(output, ns=(1, 1))
+    # The record says that the content was another one.
+    assert not journal.is_done("a", "f")
+    journal.record("a", "f", outputs=[output], digests={output: sha256(b"1234").hexdigest()})
+    os.utime(output, ns=(2, 2))
+    assert journal.is_done("a", "f")
 
 
 def test_a_folder_counts_with_all_its_files(journal: Journal) -> None:

@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helaseg.cells.ranking import rank_tracks
 from helaseg.cells.rois import RoiConfig, rois_from_tracks
 from helaseg.core.grid import Grid, Roi
-from helaseg.core.objects import Detection, Track
+from helaseg.core.objects import CellFlag, Detection, Track
 from helaseg.errors import ParameterError
 
 GRID = Grid(shape=(518, 8192, 8192), voxel_size_nm=(50, 10, 10))
@@ -115,3 +116,22 @@ def test_boxes_are_named_by_track():
 def test_wrong_settings_are_named(kwargs, match):
     with pytest.raises(ParameterError, match=match):
         RoiConfig(**kwargs)
+
+
+def test_whole_cells_rank_before_cut_and_small_ones():
+    def cell(number, radius_nm, flags=CellFlag.NONE, nucleus=0):
+        seen = Detection(z=1, y=5.0, x=5.0, radius_nm=radius_nm, nucleus=nucleus)
+        return Track(id=number, detections=(seen,), flags=flags)
+
+    tracks = [
+        cell(1, 9000, CellFlag.CUT_BY_SIDE),
+        cell(2, 3000, nucleus=1),
+        cell(3, 5000, nucleus=2),
+        cell(4, 9000),
+        cell(5, 1000, CellFlag.SMALL, nucleus=3),
+        cell(6, 8000, CellFlag.LITTLE_RESIN, nucleus=4),
+    ]
+    ranks = rank_tracks(tracks)
+    assert sorted(ranks, key=ranks.__getitem__) == [3, 2, 4, 6, 5, 1]
+    assert sorted(ranks.values()) == [1, 2, 3, 4, 5, 6]
+    assert rank_tracks(tracks[::-1]) == ranks

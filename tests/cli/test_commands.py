@@ -18,6 +18,7 @@ from helaseg.core.results import Provenance, SegmentationResult
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import JobError
 from helaseg.execution import JOURNAL_NAME
+from helaseg.io import open_volume, read_cells_csv, write_tiff
 
 SIZE = ["--voxel-size-nm", "50,10,10"]
 
@@ -174,6 +175,35 @@ def test_crop_honours_an_edited_table(
     assert "1 boxes cut, 0 were there" in capsys.readouterr().out
     assert main([*crop, "--ids", "1,4"]) == 2
     assert "(1), got [4]" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("format", "image"),
+    [
+        ("tiff-stack", "rois/*/raw.tif"),
+        ("ome-zarr", "rois/*/raw.ome.zarr"),
+        ("nnunet", "nnunet/imagesTs/*_0000.tif"),
+    ],
+)
+def test_crop_writes_what_it_is_asked_for(
+    format: str, image: str, slices: Path, tmp_path: Path, pipeline: FakePipeline
+) -> None:
+    out = tmp_path / "out"
+    assert main(["detect", str(slices), str(out), *SIZE]) == 0
+    (row,) = read_cells_csv(out / "cells.csv")
+    whole = open_volume(slices, (50, 10, 10))
+    mask = np.full(whole.shape, row.id, np.uint16)
+    mask[:, :, : whole.shape[2] // 2] = 0
+    write_tiff(tmp_path / "mask.tif", mask, whole.grid)
+    crop = ["crop", str(slices), str(out), "--cells", str(out / "cells.csv"), *SIZE]
+    crop += ["--format", format, "--mask", str(tmp_path / "mask.tif"), "--executor", "threads:2"]
+    assert main(crop) == 0
+    (path,) = out.glob(image)
+    want = np.where(mask == row.id, whole.read(), 0)[row.roi.slices]
+    np.testing.assert_array_equal(open_volume(path).read(), want)
+    manifest = (out / "crops.sha256").read_text()
+    assert path.relative_to(out).as_posix() in manifest
+    assert main(crop) == 0
 
 
 # --- segment ----------------------------------------------------------------

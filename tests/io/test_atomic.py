@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from helaseg.errors import JobError, OutputExistsError
-from helaseg.io import atomic_path
+from helaseg.io import atomic_path, remove_rooms
 
 
 def test_a_file_appears_at_the_end(tmp_path):
@@ -99,3 +99,14 @@ def test_errors_of_the_package_pass_unchanged(tmp_path):
 
     with pytest.raises(OutputExistsError, match="in use"):
         refuse()
+
+
+def test_what_a_kill_left_is_removed(tmp_path):
+    (tmp_path / "rois" / ".helaseg-writing-abc" / "raw").mkdir(parents=True)
+    (tmp_path / "rois" / ".helaseg-writing-abc" / "raw" / "a").write_bytes(b"1")
+    (tmp_path / ".helaseg-writing-x").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "rois" / "kept").write_bytes(b"1")
+    remove_rooms(tmp_path)
+    left = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*"))
+    assert left == [".hidden", "rois", "rois/kept"]

@@ -43,7 +43,7 @@ def test_the_columns_are_the_contract(table):
     assert header == (
         "id,centroid_z_vx,centroid_y_vx,centroid_x_vx,centroid_z_nm,centroid_y_nm,centroid_x_nm,"
         "radius_nm,first_slice,last_slice,flags,"
-        "roi_start_z,roi_stop_z,roi_start_y,roi_stop_y,roi_start_x,roi_stop_x"
+        "roi_start_z,roi_stop_z,roi_start_y,roi_stop_y,roi_start_x,roi_stop_x,rank,keep"
     )
 
 
@@ -87,6 +87,77 @@ def test_an_edited_table_is_honoured(table):
     assert rows[1].roi == ROIS[1]
 
 
+def test_rows_are_dropped_by_a_word(table):
+    def change(rows):
+        for row, word in zip(rows, ("No", "", "yes"), strict=True):
+            row["keep"] = word
+        return rows
+
+    assert [row.id for row in read_cells_csv(edited(table, change))] == [2, 7]
+    for row in read_cells_csv(table, grid=GRID):
+        assert row.roi == ROIS[row.id]
+
+
+def test_a_table_of_an_earlier_version_is_read(table):
+    names = ("rank", "keep")
+    before = read_cells_csv(table)
+    edited(table, lambda rows: [{k: v for k, v in r.items() if k not in names} for r in rows])
+    assert read_cells_csv(table) == before
+
+
+def test_ranks_come_back(tmp_path):
+    write_cells_csv(tmp_path / "cells.csv", TRACKS, ROIS, GRID, ranks={1: 3, 2: 1, 7: 2})
+    assert [row.rank for row in read_cells_csv(tmp_path / "cells.csv")] == [3, 1, 2]
+
+
+def test_a_moved_centroid_takes_its_box_along_when_it_leaves_it(table):
+    before = {row.id: row for row in read_cells_csv(table)}
+
+    def change(rows):
+        rows[0]["centroid_y_vx"], rows[0]["centroid_x_vx"] = "110", "100"  # inside
+        rows[1]["centroid_x_vx"] = "390"  # far outside, near the border
+        return rows
+
+    inside, moved, other = read_cells_csv(edited(table, change), grid=GRID)
+    assert inside.roi == before[1].roi
+    assert inside.centroid_vx[1] == 110.0
+    assert inside.centroid_nm[1] == 1100.0
+    assert moved.roi.shape == before[2].roi.shape
+    # Moved inside the volume of 40 x 300 x 400 voxels.
+    assert moved.roi == Roi(start=(0, 40, 220), stop=(30, 160, 400))
+    assert moved.centroid_nm[2] == pytest.approx(390 * 10 + 70)
+    assert (other.roi, other.centroid_vx) == (before[7].roi, before[7].centroid_vx)
+
+
+def test_a_new_cell_needs_an_id_and_a_place(table):
+    def change(rows):
+        new = dict.fromkeys(rows[0], "")
+        new |= {"id": "9", "centroid_z_vx": "4", "centroid_y_vx": "150", "centroid_x_vx": "200"}
+        return [*rows, new]
+
+    cell = read_cells_csv(edited(table, change), grid=GRID)[-1]
+    assert cell.id == 9
+    # The published size is larger than this volume.
+    assert cell.roi == Roi(start=(0, 0, 0), stop=GRID.shape)
+    assert (cell.first_slice, cell.last_slice) == (0, 39)
+    assert cell.centroid_nm == (700.0, 1500.0, 2070.0)
+    assert cell.radius_nm == 750.0
+    assert cell.flags == CellFlag.NONE
+    with pytest.raises(DataFormatError, match="column 'centroid_z_nm': a number was expected"):
+        read_cells_csv(table)
+
+
+def test_a_cell_outside_of_the_volume_is_refused(table):
+    def change(rows):
+        rows[1]["centroid_z_vx"] = "40"
+        return rows
+
+    edited(table, change)
+    match = r"line 3, column 'centroid_z_vx': the volume has 40 voxels along z, .* is at 40"
+    with pytest.raises(DataFormatError, match=match):
+        read_cells_csv(table, grid=GRID)
+
+
 def test_a_table_that_a_spreadsheet_saved(table):
     before = read_cells_csv(table)
 
@@ -109,6 +180,7 @@ def test_a_table_that_a_spreadsheet_saved(table):
         ("roi_stop_x", "20", r"line 3, column 'roi_stop_x': a box must .* got 20 to 20"),
         ("roi_stop_z", "-1", r"line 3, column 'roi_stop_z': a box must stop after its start"),
         ("id", "1", r"line 3, column 'id': the id 1 comes twice"),
+        ("keep", "perhaps", r"line 3, column 'keep': 'yes' or 'no' was expected, got 'perhaps'"),
         ("flags", "lovely", r"line 3, column 'flags': unknown cell flag 'lovely'"),
     ],
 )

@@ -106,10 +106,11 @@ def detect(
 
 def _write_detection(out: Path, result: Any, grid: Any) -> list[Path]:
     from helaseg import io
+    from helaseg.cells.ranking import rank_tracks
 
     cell_ids = {d: track.id for track in result.tracks for d in track.detections}
     files = [out / "cells.csv", out / "detections.csv", out / "background.ome.zarr"]
-    io.write_cells_csv(files[0], result.tracks, result.rois, grid)
+    io.write_cells_csv(files[0], result.tracks, result.rois, grid, ranks=rank_tracks(result.tracks))
     io.write_detections_csv(
         files[1], result.detections, [cell_ids.get(d, 0) for d in result.detections]
     )
@@ -125,7 +126,8 @@ def crop(
     *,
     cells: Path,
     ids: tuple[int, ...] = (),
-    format: Literal["tiff", "ome-zarr"] = "tiff",
+    format: Literal["tiff", "tiff-stack", "ome-zarr", "nnunet"] = "tiff",
+    mask: Path | None = None,
     input_options: InputOptions = InputOptions(),
     common: CommonOptions = CommonOptions(),
 ) -> None:
@@ -142,44 +144,70 @@ def crop(
     ids : tuple of int
         Only these cells.
     format : str
-        Folders of TIFF slices or OME-Zarr images.
+        tiff (a folder of slices per cell), tiff-stack, ome-zarr, or nnunet (cases of a
+        data set for nnU-Net, spacing in nm).
+    mask : Path, optional
+        Labels of the whole volume, such as OUT/cells.ome.zarr/image/labels/cell of
+        'helaseg run': what is not of the cell itself becomes 0 in its crop.
     """
     with session(common, computes=True) as work:
         from helaseg import io
 
-        rows = io.read_cells_csv(cells)
+        image = input_options.open(volume)
+        rows = io.read_cells_csv(cells, grid=image.grid)
         unknown = sorted(set(ids) - {row.id for row in rows})
         if unknown:
             known = ", ".join(str(row.id) for row in rows)
             msg = f"'--ids' must be cells of {cells} ({known}), got {unknown}"
             raise ParameterError(msg)
         rows = [row for row in rows if not ids or row.id in ids]
-        image = input_options.open(volume)
         plan = plan_crop(image.grid, [row.roi.shape for row in rows])
         if common.dry_run:
             show(plan.text(common))
             return
-        plan.executor(common)
+        executor_spec = plan.executor(common)
 
-        from helaseg.pipelines import batch
-        from helaseg.pipelines.targets import TARGET_NAME
+        from helaseg.core.volume import LabelVolume
+        from helaseg.execution import local_pool, make_executor
+        from helaseg.io.manifest import relative_names, write_manifest
+        from helaseg.pipelines.cropping import MANIFEST_NAME, cut_boxes, roi_name
 
+        labels = None
+        if mask is not None:
+            painted = io.open_volume(mask, image.grid.voxel_size_nm)
+            labels = LabelVolume(data=painted.data, grid=painted.grid)
         key = fingerprint_of("crop", io.fingerprint(image))
         with output_folder(
             out, job="crop", fingerprint=key, overwrite=common.overwrite, beside=("detect",)
         ) as journal:
-            prints = {row.id: fingerprint_of(key, row.roi, format) for row in rows}
+            masked = None if labels is None else io.fingerprint(labels)
+            prints = {
+                row.id: fingerprint_of(key, row.roi, roi_name(row), format, masked) for row in rows
+            }
             open_rows = [r for r in rows if not journal.is_done(f"crop/{r.id}", prints[r.id])]
             # A box that was edited takes the place of the earlier one.
             journal.remove_outputs(f"crop/{row.id}" for row in open_rows)
-            paths = batch.crop(
-                io.to_uint8(image), open_rows, out, progress=work.progress, format=format
-            )
-            for row, path in zip(open_rows, paths, strict=True):
-                journal.record(
-                    f"crop/{row.id}",
-                    prints[row.id],
-                    outputs=[path, path.parent / TARGET_NAME],
-                )
+            with make_executor(executor_spec) as executor, local_pool(executor) as threads:
+                for box in cut_boxes(
+                    io.to_uint8(image),
+                    open_rows,
+                    out,
+                    format=format,
+                    mask=labels,
+                    executor=threads,
+                    progress=work.progress,
+                ):
+                    journal.record(
+                        f"crop/{box.cell.id}",
+                        prints[box.cell.id],
+                        outputs=box.outputs,
+                        values={"sha256": relative_names(box.digests, out)},
+                        digests=box.digests,
+                    )
+            digests: dict[str, str] = {}
+            for key in journal.keys:
+                if key.startswith("crop/"):
+                    digests |= journal.values(key)["sha256"]
+            write_manifest(out / MANIFEST_NAME, digests)
         earlier = len(rows) - len(open_rows)
         work.say(f"{len(open_rows)} boxes cut, {earlier} were there: {out / 'rois'}")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from helaseg.execution import JOURNAL_NAME, Journal, claim_output
+from helaseg.io import remove_rooms
 
 
 @contextmanager
@@ -41,6 +42,7 @@ def output_folder(
     journal = claim_output(
         out, job=job, fingerprint=fingerprint, overwrite=overwrite, beside=beside
     )
+    remove_rooms(out)
     try:
         yield journal
     except BaseException:

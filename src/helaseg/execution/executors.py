@@ -174,6 +174,15 @@ def make_executor(spec: str) -> WorkerPool:
     return ProcessPool(n_workers) if kind == "processes" else SerialPool()
 
 
+def local_pool(pool: WorkerPool) -> WorkerPool:
+    """Threads of this process, as many as a pool has workers and there are cores.
+
+    For work that is held up by the disk, or that must stay in one process.
+    """
+    n_workers = min(pool.n_workers, usable_cores())
+    return ThreadPool(n_workers) if n_workers > 1 else SerialPool()
+
+
 def ordered_map(
     executor: WorkerPool,
     function: Callable[[Item], Result],

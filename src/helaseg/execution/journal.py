@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from helaseg._checksums import digest_of_all, files_of
 from helaseg.core.results import plain_value
 from helaseg.errors import DataFormatError, JobError, OutputExistsError, ParameterError
 
@@ -77,10 +78,10 @@ class Journal:
                 entry = json.loads(line)
                 self._entries[entry["key"]] = {
                     "fingerprint": entry["fingerprint"],
-                    "outputs": dict(entry["outputs"]),
+                    "outputs": {name: dict(state) for name, state in entry["outputs"].items()},
                     "values": dict(entry["values"]),
                 }
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, AttributeError):
                 _log.info("%s: line %d is torn, its work is done again", self.path, number)
 
     @property
@@ -107,13 +108,16 @@ class Journal:
         -------
         bool
             True if the last record of the key has this fingerprint and every
-            output exists with the recorded size.
+            output is what it was. Contents are compared where a file has
+            another time of change than in the record: it was edited, damaged
+            or copied.
         """
         entry = self._entries.get(key)
         if entry is None or entry["fingerprint"] != fingerprint:
             return False
         return all(
-            _size_of(self.path.parent / name) == size for name, size in entry["outputs"].items()
+            _is_same(self.path.parent / name, recorded)
+            for name, recorded in entry["outputs"].items()
         )
 
     def values(self, key: str) -> dict[str, Any]:
@@ -141,6 +145,7 @@ class Journal:
         *,
         outputs: Iterable[Path | str] = (),
         values: Mapping[str, Any] | None = None,
+        digests: Mapping[Path, str] | None = None,
     ) -> None:
         """Note a piece of work as finished, after its outputs are in place.
 
@@ -153,6 +158,8 @@ class Journal:
             folder counts with all its files.
         values : mapping, optional
             JSON-ready values to read back with `values`.
+        digests : mapping of Path to str, optional
+            SHA-256 of files of the outputs, which are not read for it then.
 
         Raises
         ------
@@ -161,18 +168,20 @@ class Journal:
         JobError
             If the line cannot be written (a full disk, say).
         """
-        sizes = {}
+        states = {}
+        known = {path.resolve(): digest for path, digest in (digests or {}).items()}
         for output in outputs:
             name = self._relative(Path(output))
-            size = _size_of(self.path.parent / name)
-            if size is None:
+            path = self.path.parent.resolve() / name
+            state = _state_of(path)
+            if state is None:
                 msg = f"output {output} of {key!r} must exist before it is recorded"
                 raise ParameterError(msg)
-            sizes[name] = size
+            states[name] = state | {"sha256": digest_of_all(path, known)}
         entry = {
             "key": key,
             "fingerprint": fingerprint,
-            "outputs": sizes,
+            "outputs": states,
             "values": dict(values or {}),
         }
         line = json.dumps(entry, default=plain_value)
@@ -303,12 +312,24 @@ def claim_output(
     return journal
 
 
-def _size_of(path: Path) -> int | None:
-    """Bytes of a file, or of all files of a folder and their number; None if absent."""
-    if path.is_file():
-        return path.stat().st_size
-    if not path.is_dir():
+def _state_of(path: Path) -> dict[str, int] | None:
+    """Number of files, bytes and latest change of a file or folder; None if absent."""
+    if not path.exists():
         return None
-    files = [p for p in path.rglob("*") if p.is_file()]
-    # The number of files counts too: an empty file that is lost must show.
-    return sum(p.stat().st_size for p in files) + len(files)
+    stats = [file.stat() for file in files_of(path)]
+    return {
+        # The number counts too: an empty file that is lost must show.
+        "files": len(stats),
+        "bytes": sum(s.st_size for s in stats),
+        "changed_ns": max((s.st_mtime_ns for s in stats), default=0),
+    }
+
+
+def _is_same(path: Path, recorded: Mapping[str, Any]) -> bool:
+    """Whether an output is what was recorded of it."""
+    state = _state_of(path)
+    if state is None or any(state[name] != recorded.get(name) for name in ("files", "bytes")):
+        return False
+    if state["changed_ns"] == recorded.get("changed_ns"):
+        return True
+    return digest_of_all(path, {}) == recorded.get("sha256")

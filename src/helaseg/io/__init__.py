@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from helaseg.io.atomic import atomic_path
+    from helaseg.io.atomic import atomic_path, remove_rooms
+    from helaseg.io.cell_table import CellRow, read_cells_csv, write_cells_csv
     from helaseg.io.label_zarr import (
         create_label_zarr,
         finish_pyramids,
@@ -22,20 +23,14 @@ if TYPE_CHECKING:
     from helaseg.io.pyramid import downsample
     from helaseg.io.results import read_segmentation, write_segmentation
     from helaseg.io.sampling import fingerprint
-    from helaseg.io.tables import (
-        CellRow,
-        read_cells_csv,
-        read_detections_csv,
-        write_cells_csv,
-        write_detections_csv,
-    )
+    from helaseg.io.tables import read_detections_csv, write_detections_csv
     from helaseg.io.tiff_write import write_tiff, write_tiff_slices
     from helaseg.io.volumes import open_volume
     from helaseg.io.working_type import to_uint8
     from helaseg.io.zarr_store import block_shape
 
 _PUBLIC = {
-    "CellRow": "tables",
+    "CellRow": "cell_table",
     "atomic_path": "atomic",
     "block_shape": "zarr_store",
     "create_label_zarr": "label_zarr",
@@ -43,14 +38,15 @@ _PUBLIC = {
     "fingerprint": "sampling",
     "finish_pyramids": "label_zarr",
     "open_volume": "volumes",
-    "read_cells_csv": "tables",
+    "read_cells_csv": "cell_table",
     "read_detections_csv": "tables",
     "read_mat": "mat",
     "read_segmentation": "results",
+    "remove_rooms": "atomic",
     "slab_rois": "label_zarr",
     "to_uint8": "working_type",
     "write_block": "label_zarr",
-    "write_cells_csv": "tables",
+    "write_cells_csv": "cell_table",
     "write_detections_csv": "tables",
     "write_ome_zarr": "ome_zarr_write",
     "write_segmentation": "results",
@@ -71,6 +67,7 @@ __all__ = [
     "read_detections_csv",
     "read_mat",
     "read_segmentation",
+    "remove_rooms",
     "slab_rois",
     "to_uint8",
     "write_block",

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from helaseg.errors import JobError
 
+#: Start of the names of the folders in which files lie while they are written.
+ROOM_PREFIX = ".helaseg-writing-"
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -46,11 +49,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     room: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        part = room / target.name
-        yield part
-        _put(part, target, room)
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            room = Path(tempfile.mkdtemp(prefix=ROOM_PREFIX, dir=target.parent))
+            part = room / target.name
+            yield part
+            _put(part, target, room)
+    finally:
+        if room is not None:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """What the disk refuses while a target is written becomes an error that says what to do."""
+    try:
+        yield
     except OSError as error:
         # An error of ours that is an OSError too already says what to do.
         if type(error).__module__.startswith("helaseg."):
@@ -58,9 +72,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         reason = error.strerror or str(error)
         msg = f"could not write {target}: {reason}; free some space or choose another folder"
         raise JobError(msg) from error
-    finally:
-        if room is not None:
-            shutil.rmtree(room, ignore_errors=True)
+
+
+def remove_rooms(folder: Path) -> None:
+    """Delete what killed jobs left half-written in a folder and those below it.
+
+    Nobody else may be writing there.
+    """
+    for room in list(folder.rglob(f"{ROOM_PREFIX}*")):
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def _put(part: Path, target: Path, room: Path) -> None:

@@ -28,6 +28,9 @@ class LazyArray(ABC):
         Type of a voxel as it is read.
     """
 
+    #: Slices that are decoded together.
+    chunk_depth = 1
+
     def __init__(self, *, shape: tuple[int, int, int], dtype: Any) -> None:
         self.shape = shape
         self.dtype = np.dtype(dtype).newbyteorder("=")
@@ -109,14 +112,18 @@ class MappedArray(LazyArray):
 
     def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
         # A new map per read costs microseconds and needs no lock.
-        whole = np.memmap(
-            self.path,
-            dtype=self.file_dtype,
-            mode="r",
-            offset=self.offset,
-            shape=self.shape,
-            order="F" if self.order == "F" else "C",
-        )
+        try:
+            whole = np.memmap(
+                self.path,
+                dtype=self.file_dtype,
+                mode="r",
+                offset=self.offset,
+                shape=self.shape,
+                order="F" if self.order == "F" else "C",
+            )
+        except (OSError, ValueError) as error:
+            msg = f"{self.path} cannot be read any more ({error}); put it back and start again"
+            raise DataFormatError(msg) from error
         out[...] = whole[as_slice(zs), as_slice(ys), as_slice(xs)]
 
 

@@ -1,4 +1,4 @@
-"""Cells and detections as CSV files, which people edit."""
+"""CSV files that people edit: rows that know where they stand, and detections."""
 
 from __future__ import annotations
 
@@ -10,159 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from helaseg.core.grid import Grid, Roi
-from helaseg.core.objects import CellFlag, Detection, Track
+from helaseg.core.objects import Detection
 from helaseg.errors import DataFormatError, HelasegError, ParameterError
 from helaseg.io.atomic import atomic_path
 
 T = TypeVar("T")
 
-CELL_COLUMNS = (
-    "id",
-    "centroid_z_vx",
-    "centroid_y_vx",
-    "centroid_x_vx",
-    "centroid_z_nm",
-    "centroid_y_nm",
-    "centroid_x_nm",
-    "radius_nm",
-    "first_slice",
-    "last_slice",
-    "flags",
-    "roi_start_z",
-    "roi_stop_z",
-    "roi_start_y",
-    "roi_stop_y",
-    "roi_start_x",
-    "roi_stop_x",
-)
 DETECTION_COLUMNS = ("z", "y", "x", "radius_nm", "rank", "cell_id")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellRow:
-    """One line of ``cells.csv``.
-
-    Parameters
-    ----------
-    id : int
-        Number of the cell.
-    centroid_vx : tuple of float
-        z, y, x in voxels of the big volume.
-    centroid_nm : tuple of float
-        The same in nm.
-    radius_nm : float
-        Largest distance to the background.
-    first_slice, last_slice : int
-        First and last slice with a detection.
-    flags : CellFlag
-        What is special about the cell.
-    roi : Roi
-        Its box in voxels of the big volume.
-    """
-
-    id: int
-    centroid_vx: tuple[float, float, float]
-    centroid_nm: tuple[float, float, float]
-    radius_nm: float
-    first_slice: int
-    last_slice: int
-    flags: CellFlag
-    roi: Roi
-
-
-def write_cells_csv(
-    path: str | os.PathLike[str], tracks: Iterable[Track], rois: Mapping[int, Roi], grid: Grid
-) -> None:
-    """Write the cells of a volume.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; it is replaced as a whole.
-    tracks : iterable of Track
-        The cells, one line each, in this order.
-    rois : mapping of int to Roi
-        Box of each track id.
-    grid : Grid
-        Of the volume, for positions in nm.
-
-    Raises
-    ------
-    ParameterError
-        If a track has no box.
-    JobError
-        If the disk refuses.
-    """
-    rows = []
-    for track in tracks:
-        if track.id not in rois:
-            msg = f"'rois' must hold a box for every track, there is none for {track.id}"
-            raise ParameterError(msg)
-        roi = rois[track.id]
-        box = [v for pair in zip(roi.start, roi.stop, strict=True) for v in pair]
-        rows.append(
-            [
-                track.id,
-                *(_short(v) for v in track.centroid),
-                *(_short(v) for v in grid.to_nm(track.centroid)),
-                _short(track.radius_nm),
-                track.first_slice,
-                track.last_slice,
-                track.flags.names,
-                *box,
-            ]
-        )
-    write_rows(path, CELL_COLUMNS, rows)
-
-
-def read_cells_csv(path: str | os.PathLike[str]) -> list[CellRow]:
-    """Read the cells of a volume, also after the table was edited.
-
-    Parameters
-    ----------
-    path : path-like
-        Rows may have been removed, reordered or changed; columns may be in any
-        order, others are ignored; commas or semicolons may separate them.
-
-    Returns
-    -------
-    list of CellRow
-        As the file says.
-
-    Raises
-    ------
-    DataFormatError
-        For a missing column, a bad number, an unknown flag, an empty box or an
-        id that comes twice, naming file, line and column.
-    """
-    cells: list[CellRow] = []
-    seen: set[int] = set()
-    for row in read_rows(path, CELL_COLUMNS):
-        number = row.integer("id")
-        if number in seen:
-            raise row.error("id", f"the id {number} comes twice")
-        seen.add(number)
-        starts = [row.integer(f"roi_start_{axis}") for axis in "zyx"]
-        stops = [row.integer(f"roi_stop_{axis}") for axis in "zyx"]
-        for axis, start, stop in zip("zyx", starts, stops, strict=True):
-            # A start below 0 is a box that sticks out, to be padded.
-            if stop <= start:
-                text = f"a box must stop after its start, got {start} to {stop}"
-                raise row.error(f"roi_stop_{axis}", text)
-        cells.append(
-            CellRow(
-                id=number,
-                centroid_vx=row.zyx("centroid_{}_vx"),
-                centroid_nm=row.zyx("centroid_{}_nm"),
-                radius_nm=row.number("radius_nm"),
-                first_slice=row.integer("first_slice"),
-                last_slice=row.integer("last_slice"),
-                flags=row.convert("flags", CellFlag.from_names),
-                roi=Roi(start=tuple(starts), stop=tuple(stops)),  # type: ignore[arg-type]
-            )
-        )
-    return cells
 
 
 def write_detections_csv(
@@ -192,7 +46,7 @@ def write_detections_csv(
         )
         raise ParameterError(msg)
     rows = [
-        [d.z, _short(d.y), _short(d.x), _short(d.radius_nm), d.rank, cell_id]
+        [d.z, shortened(d.y), shortened(d.x), shortened(d.radius_nm), d.rank, cell_id]
         for d, cell_id in zip(detections, cell_ids, strict=True)
     ]
     write_rows(path, DETECTION_COLUMNS, rows)
@@ -321,6 +175,6 @@ def read_rows(path: str | os.PathLike[str], columns: Sequence[str]) -> list[Tabl
     return rows
 
 
-def _short(value: float) -> float:
+def shortened(value: float) -> float:
     """Thousandths of a voxel or nm are enough for a table."""
     return round(float(value), 3)

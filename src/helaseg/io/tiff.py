@@ -72,10 +72,11 @@ class TiffStack(LazyArray):
     def _read_plane(self, z: int, ys: range, xs: range, out: NDArray[Any]) -> None:
         path, directory, pixels = self.pages[z]
         if pixels >= 0:
-            plane = np.memmap(
-                path, dtype=self.file_dtype, mode="r", offset=pixels, shape=self.shape[1:]
-            )
-            out[...] = plane[as_slice(ys), as_slice(xs)]
+            with _readable(path):
+                plane = np.memmap(
+                    path, dtype=self.file_dtype, mode="r", offset=pixels, shape=self.shape[1:]
+                )
+                out[...] = plane[as_slice(ys), as_slice(xs)]
             return
         with _readable(path), tifffile.TiffFile(path, _multifile=False) as tif:
             tif.filehandle.seek(directory)
@@ -205,6 +206,9 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except DataFormatError:
         raise
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror or error}); put it back and start again"
+        raise DataFormatError(msg) from error
     except _UNREADABLE as error:
         msg = f"{path} cannot be read as TIFF ({error}); it is damaged or cut short, copy it again"
         raise DataFormatError(msg) from error

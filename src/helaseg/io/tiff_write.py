@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -114,9 +115,42 @@ def write_tiff_slices(
     with atomic_path(folder) as part:
         part.mkdir()
         for z in range(grid.shape[0]):
-            name = f"{prefix}_z{first_number + z:04d}.tif"
             plane = np.asarray(data[z : z + 1, :, :])
+            name = slice_name(prefix, first_number + z)
             _write(part / name, plane, _slice_grid(grid, z), compression)
+
+
+def slice_name(prefix: str, number: int) -> str:
+    """File name of one slice of a folder."""
+    return f"{prefix}_z{number:04d}.tif"
+
+
+def encode_slice(plane: NDArray[Any], grid: Grid, z: int) -> bytes:
+    """Slice z of a volume on a grid as the bytes of a raw single-page TIFF."""
+    buffer = io.BytesIO()
+    _write(buffer, plane[None], _slice_grid(grid, z), None)
+    return buffer.getvalue()
+
+
+def allocate_tiff(path: Path, grid: Grid, dtype: Any) -> int:
+    """Make a raw TIFF stack of zeros; returns the byte offset of its first voxel.
+
+    Voxels lie in one piece in C order, little-endian, to be written at any place.
+
+    Raises
+    ------
+    ParameterError
+        If the volume is one pixel wide, which TIFF stores page by page.
+    """
+    if grid.shape[2] < 2 or grid.n_voxels == 0:
+        msg = f"'grid' must be two voxels wide or more for a TIFF stack, got {grid.shape}"
+        raise ParameterError(msg)
+    dtype = np.dtype(dtype).newbyteorder("<")
+    _write(path, None, grid, None, dtype=dtype)
+    with tifffile.TiffFile(path) as tif:
+        offset = tif.series[0].dataoffset
+    assert offset is not None
+    return int(offset)
 
 
 def _check(data: Sliceable, grid: Grid, compression: Compression) -> None:
@@ -153,8 +187,15 @@ def _slice_grid(grid: Grid, z: int) -> Grid:
     )
 
 
-def _write(path: Path, data: Sliceable, grid: Grid, compression: Compression) -> None:
-    dtype = np.dtype(data.dtype)
+def _write(
+    path: Path | io.BytesIO,
+    data: Sliceable | None,
+    grid: Grid,
+    compression: Compression,
+    dtype: Any = None,
+) -> None:
+    """Write voxels, or room for those of a type."""
+    dtype = np.dtype(dtype if data is None else data.dtype)
     dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
     big = grid.n_voxels * dtype.itemsize > _CLASSIC_BYTES
     row_bytes = grid.shape[2] * dtype.itemsize
@@ -176,14 +217,14 @@ def _write(path: Path, data: Sliceable, grid: Grid, compression: Compression) ->
         "maxworkers": 1,
     }
     description = None if is_ome else _imagej_description(grid)
-    planes = _planes(data, dtype)
+    planes = None if data is None else _planes(data, dtype)
     with tifffile.TiffWriter(path, bigtiff=big, byteorder="<", ome=is_ome) as writer:
         if is_ome or compression is None:
             # Raw stacks must lie in one piece: ImageJ looks at the first directory only.
             options |= {"description": description, "shape": grid.shape, "dtype": dtype}
             writer.write(planes, **options)
         else:
-            for plane in planes:
+            for plane in planes or ():
                 writer.write(plane, description=description, **options)
                 description = None
 

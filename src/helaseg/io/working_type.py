@@ -43,6 +43,7 @@ class ScaledArray(LazyArray):
     ) -> None:
         super().__init__(shape=tuple(base.shape), dtype=np.uint8)  # type: ignore[arg-type]
         self.base = base
+        self.chunk_depth = getattr(base, "chunk_depth", 1)
         self.limits = limits
         self.name = name
         self.slice_numbers = slice_numbers

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import multiprocessing
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from helaseg import __version__
 from helaseg.cells.appearance import told_resin
+from helaseg.cells.ranking import rank_tracks
+from helaseg.core.grid import Grid
 from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import Volume
 from helaseg.errors import NothingFoundWarning
@@ -27,6 +29,7 @@ from helaseg.execution import (
     WorkerPool,
     claim_output,
     fingerprint_of,
+    local_pool,
     make_executor,
     ordered_map,
 )
@@ -37,25 +40,26 @@ from helaseg.io import (
     create_label_zarr,
     fingerprint,
     finish_pyramids,
+    open_volume,
     read_cells_csv,
+    remove_rooms,
     write_block,
     write_cells_csv,
     write_detections_csv,
     write_ome_zarr,
     write_segmentation,
-    write_tiff_slices,
 )
+from helaseg.io.manifest import relative_names, write_manifest
 from helaseg.pipelines import classical
 from helaseg.pipelines.classical import (
     RunConfig,
     SegmentConfig,
     as_plain,
 )
+from helaseg.pipelines.cropping import MANIFEST_NAME, cut_boxes, roi_name
 from helaseg.pipelines.overview import write_overview
 from helaseg.pipelines.paste import Piece, paste_slab, slabs_of
-from helaseg.pipelines.targets import target_of, write_target
-
-Format = Literal["tiff", "ome-zarr"]
+from helaseg.pipelines.targets import target_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,62 +82,6 @@ class RunResult:
     cells: tuple[CellRow, ...]
     segmentations: Mapping[int, Path]
     steps: tuple[StepCost, ...]
-
-
-def roi_name(cell: CellRow) -> str:
-    """Folder of a cell: ``roi_{id}_{row}_{col}_{slice}`` of its centroid."""
-    z, y, x = (round(v) for v in cell.centroid_vx)
-    return f"roi_{cell.id:03d}_{y}_{x}_{z}"
-
-
-def crop(
-    volume: Volume,
-    cells: Iterable[CellRow],
-    out: Path | str,
-    *,
-    progress: Progress | None = None,
-    format: Format = "tiff",
-) -> list[Path]:
-    """Cut the boxes of cells out of a volume.
-
-    Parameters
-    ----------
-    volume : Volume
-        The big volume, read slice by slice.
-    cells : iterable of CellRow
-        From `helaseg.io.read_cells_csv`; what of a box lies outside the volume is 0.
-    out : path-like
-        Crops go to ``out/rois/roi_.../raw``.
-    progress : Progress, optional
-        Called per cell.
-    format : {"tiff", "ome-zarr"}
-        A folder of TIFF slices or an OME-Zarr image.
-
-    Returns
-    -------
-    list of Path
-        The ``raw`` image of each cell, in the order of `cells`.
-    """
-    rows = list(cells)
-    written = []
-    for done, cell in enumerate(rows, start=1):
-        folder = Path(out) / "rois" / roi_name(cell)
-        written.append(_write_raw(volume.crop_padded(cell.roi), folder, format))
-        write_target(folder, target_of(cell))
-        if progress:
-            progress("crop", done, len(rows))
-    return written
-
-
-def _write_raw(piece: Volume, folder: Path, format: Format) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    if format == "tiff":
-        path = folder / "raw"
-        write_tiff_slices(path, piece.data, piece.grid, prefix=folder.name)
-    else:
-        path = folder / "raw.ome.zarr"
-        write_ome_zarr(path, piece.data, piece.grid, kind="image")
-    return path
 
 
 def run(
@@ -181,8 +129,11 @@ def run(
     key = fingerprint_of("run", fingerprint(volume), config, __version__)
     with make_executor(executor) as pool:
         journal = claim_output(out, job="run", fingerprint=key, overwrite=overwrite)
+        # What a kill has left half-written.
+        remove_rooms(out)
         timer = StepTimer()
         cells = _detect(volume, out, config, journal, key, pool, timer, progress)
+        _crop(volume, out, cells, journal, pool, timer, progress)
         folders = _segment_cells(volume, out, cells, config, journal, key, pool, timer, progress)
     _paste(volume, out, cells, folders, journal, key, timer, progress)
     _write_summary(volume, out, config, cells, timer.steps)
@@ -211,13 +162,15 @@ def _detect(
         background = found.background
         write_ome_zarr(out / "background.ome.zarr", background.data, background.grid, kind="labels")
         write_overview(volume, out, found)
-        write_cells_csv(table, found.tracks, found.rois, volume.grid)
+        write_cells_csv(
+            table, found.tracks, found.rois, volume.grid, ranks=rank_tracks(found.tracks)
+        )
         names = ("detections.csv", "background.ome.zarr", "overview.png", "overview.json")
         outputs = [out / name for name in names]
         values = {"steps": [as_plain(cost) for cost in found.steps]}
         journal.record("run/detect", key, outputs=outputs, values=values)
     _add_costs(timer, journal.values("run/detect"))
-    cells = read_cells_csv(table)
+    cells = read_cells_csv(table, grid=volume.grid)
     if not cells:
         warnings.warn(
             f"no cell found in {volume.name!r}; look at {out / 'background.ome.zarr'}, lower "
@@ -228,13 +181,54 @@ def _detect(
     return cells
 
 
+def _crop(
+    volume: Volume,
+    out: Path,
+    cells: Sequence[CellRow],
+    journal: Journal,
+    pool: WorkerPool,
+    timer: StepTimer,
+    progress: Progress | None,
+) -> None:
+    """Cut the boxes that are not there yet, all in one pass through the volume."""
+    source = fingerprint(volume)
+    prints = {cell.id: fingerprint_of(source, cell.roi, roi_name(cell)) for cell in cells}
+    waiting = [c for c in cells if not journal.is_done(f"run/crop/{c.id}", prints[c.id])]
+    journal.remove_outputs(f"run/crop/{cell.id}" for cell in waiting)
+    with local_pool(pool) as threads:
+        made = cut_boxes(volume, waiting, out, executor=threads, progress=progress)
+        step = StepTimer()
+        while True:
+            with step.measured("crop"):
+                box = next(made, None)
+            if box is None:
+                break
+            names = relative_names(box.digests, out)
+            journal.record(
+                f"run/crop/{box.cell.id}",
+                prints[box.cell.id],
+                outputs=box.outputs,
+                values={"steps": [as_plain(cost) for cost in step.steps], "sha256": names},
+                digests=box.digests,
+            )
+            step = StepTimer()
+    digests: dict[str, str] = {}
+    for cell in cells:
+        values = journal.values(f"run/crop/{cell.id}")
+        _add_costs(timer, values)
+        digests |= values["sha256"]
+    write_manifest(out / MANIFEST_NAME, digests)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """One cell to segment; carries a reference to the volume, not its voxels."""
+    """One cell to segment; carries a reference to its crop, not its voxels."""
 
-    volume: Volume
-    cell: CellRow
+    name: str
+    crop: Path
+    grid: Grid
     folder: Path
+    target_vx: tuple[float, float, float]
     config: SegmentConfig
 
 
@@ -267,27 +261,24 @@ def _for_resin_of(cell: CellRow, config: SegmentConfig) -> SegmentConfig:
 
 
 def _segment_one(task: _Task) -> _Outcome:
-    """Crop and segment one cell; runs in a worker."""
+    """Segment one cell; runs in a worker, perhaps on another machine."""
     timer = StepTimer()
-    roi = task.cell.roi
-    piece = task.volume.crop_padded(roi)
-    with timer.measured("crop"):
-        raw = _write_raw(piece, task.folder, "tiff")
-    target = target_of(task.cell)
-    note = write_target(task.folder, target)
+    # The file holds the same grid to the precision of its numbers.
+    voxels = open_volume(task.crop, task.grid.voxel_size_nm).data
+    piece = Volume(data=voxels, grid=task.grid, name=task.name)
     if multiprocessing.parent_process() is not None:
         # A worker process has filters of its own, see `_hushed`.
         warnings.simplefilter("ignore", NothingFoundWarning)
     result = classical.segment(
         piece,
         config=task.config,
-        target_vx=target,
+        target_vx=task.target_vx,
         executor=make_executor("serial"),
     )
     with timer.measured("write"):
         files = write_segmentation(task.folder, result)
     steps = result.provenance.steps if result.provenance else ()
-    return _Outcome(outputs=(raw, note, *files), steps=(*timer.steps, *steps))
+    return _Outcome(outputs=tuple(files), steps=(*timer.steps, *steps))
 
 
 def _segment_cells(
@@ -301,7 +292,7 @@ def _segment_cells(
     timer: StepTimer,
     progress: Progress | None,
 ) -> dict[int, Path]:
-    """Crop and segment every cell that is not finished yet."""
+    """Segment every cell that is not finished yet."""
     folders = {cell.id: out / "rois" / roi_name(cell) for cell in cells}
     prints = {
         cell.id: fingerprint_of(key, cell.roi, cell.centroid_vx, told_resin(cell.flags))
@@ -311,9 +302,11 @@ def _segment_cells(
     journal.remove_outputs(f"run/cell/{cell.id}" for cell in waiting)
     tasks = [
         _Task(
-            volume=volume,
-            cell=cell,
-            folder=folders[cell.id],
+            name=volume.name,
+            crop=folders[cell.id].resolve() / "raw",
+            grid=volume.grid.crop(cell.roi),
+            folder=folders[cell.id].resolve(),
+            target_vx=target_of(cell),
             config=_for_resin_of(cell, config.segment),
         )
         for cell in waiting

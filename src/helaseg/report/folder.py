@@ -82,8 +82,9 @@ def read_run_folder(path: Path) -> RunFolder:
         raise DataFormatError(msg)
     notes: list[str] = []
     info = _read_json(path / "run.json")
-    cells = read_cells_csv(path / "cells.csv") if (path / "cells.csv").is_file() else []
     grid = _grid(info)
+    table = path / "cells.csv"
+    cells = read_cells_csv(table, grid=grid) if table.is_file() else []
     points = _read_points(path / "detections.csv", notes) if cells else {}
     tracks = []
     for cell in cells:
