@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helaseg.core.results import StepCost
-from helaseg.errors import JobError, MissingExtraError, ParameterError
+from helaseg.errors import JobError, ParameterError
 from helaseg.execution import (
     StepTimer,
     make_executor,
@@ -63,11 +63,6 @@ def test_an_unknown_executor_is_refused(spec: str) -> None:
 def test_a_wrong_number_of_workers_is_refused(spec: str) -> None:
     with pytest.raises(ParameterError, match="with N of at least 1, got"):
         make_executor(spec)
-
-
-def test_a_cluster_address_names_the_extra() -> None:
-    with pytest.raises(MissingExtraError, match=r"helaseg\[cluster\] and is not in this version"):
-        make_executor("tcp://node1:8786")
 
 
 @pytest.mark.parametrize("spec", ["serial", "threads:3", "processes:2"])

@@ -6,6 +6,7 @@ from helaseg.cells.nuclei_in_depth import (
     Nucleus,
     SeenNuclei,
     join_lobes,
+    join_stacked,
     markers_in_slice,
     true_nuclei,
 )
@@ -96,9 +97,11 @@ def neck(width, first_nm=800.0, second_nm=800.0):
     [
         ([neck(1.9), neck(1.7)], 1),
         ([neck(1.9), neck(1.0)], 2),
-        # In one slice alone, or only near a pole: no verdict.
-        ([neck(1.9)], 2),
-        ([neck(1.9), neck(1.9, first_nm=300.0)], 2),
+        # One slice alone must be clearer; near a pole there is no verdict.
+        ([neck(1.7)], 2),
+        ([neck(1.9)], 1),
+        ([neck(1.7), neck(1.9, first_nm=300.0)], 2),
+        ([neck(1.9, first_nm=300.0), neck(1.9, second_nm=300.0)], 2),
         ([], 2),
     ],
 )
@@ -114,3 +117,35 @@ def test_lobes_are_joined_by_their_necks(necks, n):
 def test_a_lobe_of_one_slice_is_joined_by_that_slice():
     pair = [nucleus([0, 10]), nucleus([10], x=100.0)]
     assert len(join_lobes(pair, [neck(1.9)])) == 1
+
+
+PROBES = range(0, 200, 10)
+
+
+def stacked(nuclei):
+    """Nuclei of eight probes beside them say how high one is."""
+    whole = [nucleus(range(40, 120, 10), x=1000.0 + 300 * k) for k in range(3)]
+    return len(join_stacked([*whole, *nuclei], PROBES, pixel_nm=40.0)) - 3
+
+
+@pytest.mark.parametrize(
+    ("zs", "more", "x", "n"),
+    [
+        # Hidden for two probes, or not at all.
+        (range(40, 70, 10), range(90, 120, 10), 50.0, 1),
+        (range(40, 70, 10), range(70, 120, 10), 55.0, 1),
+        # Too far apart, too high together, beside each other, in the same slices.
+        (range(40, 60, 10), range(110, 120, 10), 50.0, 2),
+        (range(20, 90, 10), range(100, 170, 10), 50.0, 2),
+        (range(40, 70, 10), range(90, 120, 10), 90.0, 2),
+        (range(40, 80, 10), range(70, 120, 10), 50.0, 2),
+    ],
+)
+def test_parts_above_each_other_are_one_if_that_is_no_higher_than_others(zs, more, x, n):
+    assert stacked([nucleus(zs, x=50.0), nucleus(more, x=x)]) == n
+
+
+def test_nothing_is_known_of_heights_where_all_are_cut():
+    pair = [nucleus([0, 10]), nucleus([30, 190])]
+    assert join_stacked(pair, PROBES, pixel_nm=40.0) == pair
+    assert join_stacked([], PROBES, pixel_nm=40.0) == []

@@ -255,3 +255,77 @@ def test_wrong_input_is_named():
 def test_wrong_settings_are_named(kwargs, match):
     with pytest.raises(ParameterError, match=match):
         TrackConfig(**kwargs)
+
+
+def test_cells_above_each_other_are_cut_apart():
+    low, high = sphere(120, 900, 1000), sphere(360, 930, 1010)
+    # Two probes in which the lower one has ended and the upper one begins at once.
+    between = [
+        Detection(z=z, y=910.0, x=1005.0, radius_nm=2500.0)
+        for z in PROBES
+        if low[-1].z < z < high[0].z
+    ]
+    found = [*low, *between, *high]
+    below, above = link(found)
+    assert set(low) <= set(below.detections)
+    assert set(high) <= set(above.detections)
+    assert len(link(found, min_valley=0.0)) == 1
+
+
+def test_an_uneven_end_is_no_cell():
+    cell = sphere(250, 900, 1000, radius_nm=5000.0)
+    z = cell[-1].z
+    bump = [
+        Detection(z=z + 20, y=900.0, x=1000.0, radius_nm=1500.0),
+        Detection(z=z + 40, y=900.0, x=1000.0, radius_nm=3000.0),
+    ]
+    (track,) = link([*cell, *bump])
+    assert track.detections == (*cell, *bump)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_independent_tracker_links_alike(seed):
+    import pandas as pd
+    from laptrack import LapTrack
+
+    rng = np.random.default_rng(seed)
+    found = []
+    for y, x in itertools.product(range(200, 1900, 420), repeat=2):
+        place = rng.uniform(-60, 60, 2) + (y, x)
+        radius = rng.uniform(4000, 7000)
+        drift = rng.uniform(-0.15, 0.15, 2)
+        cell = sphere(rng.uniform(100, 420), 0.0, 0.0, radius, least_nm=3000.0)
+        # Cells drift, and are missed in one slice of ten.
+        found += [
+            replace(d, y=place[0] + drift[0] * (d.z - 250), x=place[1] + drift[1] * (d.z - 250))
+            for d in cell
+            if rng.random() > 0.1
+        ]
+    tracks = link(found, min_probes=1, min_radius_nm=0.0)
+    frame = {z: k for k, z in enumerate(PROBES)}
+    table = pd.DataFrame(
+        {"frame": [frame[d.z] for d in found], "y": [d.y for d in found], "x": [d.x for d in found]}
+    )
+    # In pixels of 40 nm: cells of 4 to 7 µm lie 420 apart. A new track never costs less
+    # than a link within the cutoff, as in ours.
+    costs = {
+        f"{kind}_{end}_cost": 110**2 for kind in ("track", "segment") for end in ("start", "end")
+    }
+    tracker = LapTrack(
+        cutoff=80**2,
+        gap_closing_cutoff=110**2,
+        gap_closing_max_frame_count=3,
+        **costs,
+        splitting_cutoff=False,
+        merging_cutoff=False,
+    )
+    linked, _, _ = tracker.predict_dataframe(
+        table, coordinate_cols=["y", "x"], frame_col="frame", only_coordinate_cols=False
+    )
+    theirs: dict[int, set[tuple[float, ...]]] = {}
+    for row in linked.reset_index().itertuples():
+        theirs.setdefault(row.track_id, set()).add((PROBES[row.frame], row.y, row.x))
+    ours = [{(d.z, d.y, d.x) for d in t.detections} for t in tracks]
+    a, b = ({frozenset(t) for t in part} for part in (ours, theirs.values()))
+    assert a == b
+    assert len(ours) == 25

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 import shutil
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -70,13 +72,13 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 def segmented(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Ids of the cells whose segmentation is started."""
     ids: list[int] = []
-    original = batch._segment_one
+    original = batch.segment_one
 
     def spy(task: Any) -> Any:
         ids.append(_id_of(task))
         return original(task)
 
-    monkeypatch.setattr(batch, "_segment_one", spy)
+    monkeypatch.setattr(batch, "segment_one", spy)
     return ids
 
 
@@ -139,6 +141,31 @@ def test_every_executor_gives_the_same_voxels(
     assert warnings.filters == before
 
 
+@pytest.mark.filterwarnings("ignore")  # a cluster warns of its own shutdown
+def test_a_cluster_gives_the_same_voxels_though_a_worker_is_killed(
+    volume: Volume, finished: Path, tmp_path: Path
+) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="2GB"
+    ) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+        killed: list[int] = []
+
+        def kill(step: str, done: int, total: int) -> None:
+            # The first cell is done, so the others are under way.
+            if step == "cells" and not killed:
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+
+        out = tmp_path / "run"
+        result = batch.run(volume, out, CONFIG, executor=cluster.scheduler_address, progress=kill)
+    assert killed
+    assert set(result.segmentations) == {cell.id for cell in read_cells_csv(finished / "cells.csv")}
+    assert_same(out, finished)
+
+
 def test_a_finished_run_is_not_done_again(
     copied: Path, volume: Volume, segmented: list[int]
 ) -> None:
@@ -159,7 +186,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 ) -> None:
     out = tmp_path / "run"
     cells = read_cells_csv(finished / "cells.csv")
-    original, started = batch._segment_one, []
+    original, started = batch.segment_one, []
 
     def stops_at_the_second(task: Any) -> Any:
         started.append(_id_of(task))
@@ -167,7 +194,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return original(task)
 
-    monkeypatch.setattr(batch, "_segment_one", stops_at_the_second)
+    monkeypatch.setattr(batch, "segment_one", stops_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         batch.run(volume, out, CONFIG)
     assert started == [cell.id for cell in cells[:2]]

@@ -24,6 +24,7 @@ from helaseg.cells.nuclei_in_depth import (
     Neck,
     Nucleus,
     join_lobes,
+    join_stacked,
     markers_in_slice,
     true_nuclei,
 )
@@ -225,6 +226,8 @@ def _part_clumps(
         measure = partial(_necks, nuclei, grid, config)
         necks = [neck for found in ordered_map(pool, measure, probed) for neck in found]
         nuclei = join_lobes(nuclei, necks)
+        pixel_nm = grid.pixel_nm * probed[0].factor
+        nuclei = join_stacked(nuclei, [p.z for p in probed], pixel_nm=pixel_nm)
     part = partial(_part, nuclei, grid, config)
     return list(ordered_map(pool, part, probed))
 

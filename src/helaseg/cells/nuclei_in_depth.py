@@ -7,7 +7,7 @@ slices all that is settled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +29,11 @@ MIN_SIZE = 0.1
 #: Smallest radius of a nucleus that is seen in one slice only, in parts of the
 #: largest one of the typical nucleus.
 MIN_ONCE = 0.5
-#: Widest neck between two cells, see `join_lobes`.
-MAX_NECK = 1.5
+#: Widest neck between two cells, see `join_lobes`; 2 is what two parts of one round cell
+#: have. One slice alone may show two cells at up to 1.76.
+MAX_NECK, MAX_NECK_ONCE = 1.5, 1.85
+#: Parts of a nucleus that lie one above the other, see `join_stacked`.
+MAX_HIDDEN, HIGH, MAX_HEIGHT = 3, 0.75, 1.25
 #: Smallest radius, in parts of the largest one of the same nucleus, in slices that
 #: decide about necks: near its poles a nucleus is easily mistaken.
 WELL_SEEN = 0.6
@@ -277,19 +280,82 @@ def join_lobes(nuclei: Sequence[Nucleus], necks: Sequence[Neck]) -> list[Nucleus
     the smaller one, whatever their sizes. Two square cells meet at once the
     radius, rounder ones at less. Pairs that are wider than `MAX_NECK` in all
     slices which show both nuclei well are one cell, if there are two such slices
-    or one of the nuclei is in one slice only.
+    or one of the nuclei is in one slice only; else than `MAX_NECK_ONCE`.
     """
     widths: dict[tuple[int, int], list[float]] = {}
     for neck in necks:
         a, b = nuclei[neck.first - 1].radius_nm, nuclei[neck.second - 1].radius_nm
         if neck.first_nm >= WELL_SEEN * a and neck.second_nm >= WELL_SEEN * b:
             widths.setdefault((neck.first, neck.second), []).append(neck.width)
-    parent = list(range(len(nuclei)))
+    pairs = set()
     for (a, b), seen in sorted(widths.items()):
         once = min(len(nuclei[k - 1].circles) for k in (a, b)) == 1
-        if min(seen) > MAX_NECK and (once or len(seen) > 1):
-            low, high = sorted((parent[a - 1], parent[b - 1]))
-            parent = [low if p == high else p for p in parent]
+        if min(seen) > (MAX_NECK if once or len(seen) > 1 else MAX_NECK_ONCE):
+            pairs.add((a - 1, b - 1))
+    return _together(nuclei, pairs)
+
+
+def join_stacked(
+    nuclei: Sequence[Nucleus], probed: Sequence[int], *, pixel_nm: float
+) -> list[Nucleus]:
+    """The nuclei, parts that lie one above the other taken together.
+
+    Folds make the circles in a nucleus change from slice to slice, or hide it in some,
+    so that it comes in parts.
+
+    Parameters
+    ----------
+    nuclei : sequence of Nucleus
+        From `join_lobes`.
+    probed : sequence of int
+        The slices that were probed.
+    pixel_nm : float
+        Pixel size of the background.
+
+    Returns
+    -------
+    list of Nucleus
+        As many or fewer.
+
+    Notes
+    -----
+    Two parts are one nucleus if no slice shows both, at most `MAX_HIDDEN` probes lie
+    between them, a circle of one covers the middle of one of the other on either side
+    of these, and together they are hardly higher than a large nucleus of the volume
+    (`HIGH` of them are lower). Of nuclei in the first or last slice the height is not
+    known.
+    """
+    place = {z: k for k, z in enumerate(sorted(probed))}
+    ends = [(place[min(n.circles)], place[max(n.circles)]) for n in nuclei]
+    whole = [b - a + 1 for a, b in ends if a > 0 and b < len(place) - 1]
+    if not whole:
+        return list(nuclei)
+    limit = MAX_HEIGHT * float(np.quantile(whole, HIGH))
+    pairs = []
+    for i, (_, end) in enumerate(ends):
+        for j, (start, _) in enumerate(ends):
+            hidden, height = start - end - 1, ends[j][1] - ends[i][0] + 1
+            fits = 0 <= hidden <= MAX_HIDDEN and height <= limit
+            if fits and _overlap(nuclei[i], nuclei[j], pixel_nm):
+                pairs.append((i, j))
+    return _together(nuclei, pairs)
+
+
+def _overlap(below: Nucleus, above: Nucleus, pixel_nm: float) -> bool:
+    """Whether circles of the last slice of one and of the first of the other overlap."""
+    return any(
+        np.hypot(a - c, b - d) * pixel_nm < max(r, q)
+        for a, b, r in below.circles[max(below.circles)]
+        for c, d, q in above.circles[min(above.circles)]
+    )
+
+
+def _together(nuclei: Sequence[Nucleus], pairs: Iterable[tuple[int, int]]) -> list[Nucleus]:
+    """The nuclei with these pairs (from 0) taken as one."""
+    parent = list(range(len(nuclei)))
+    for a, b in sorted(pairs):
+        low, high = sorted((parent[a], parent[b]))
+        parent = [low if p == high else p for p in parent]
     joined = []
     for k in sorted(set(parent)):
         group = [n for n, p in zip(nuclei, parent, strict=True) if p == k]

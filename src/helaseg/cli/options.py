@@ -48,7 +48,7 @@ class CommonOptions:
     config : Path, optional
         TOML file with the same keys as the options; the command line wins.
     executor : str
-        serial, threads[:N] or processes[:N].
+        serial, threads[:N], processes[:N] or tcp://HOST:PORT of a dask scheduler.
     memory_limit : str, optional
         Memory to plan for, such as 4GB: takes fewer workers, or refuses a plan
         that cannot fit. An estimate, not a fence.
@@ -83,7 +83,7 @@ class DemoOptions(CommonOptions):
     Parameters
     ----------
     executor : str
-        serial, threads[:N] or processes[:N].
+        serial, threads[:N], processes[:N] or tcp://HOST:PORT of a dask scheduler.
     """
 
     executor: str = "threads:2"

@@ -132,7 +132,7 @@ class Plan:
                     f"--memory-limit of {common.memory_limit}; raise it or use smaller ROIs"
                 )
                 raise ParameterError(msg)
-        return kind if kind == "serial" else f"{kind}:{n_workers}"
+        return f"{kind}:{n_workers}" if kind in ("threads", "processes") else kind
 
     def text(self, common: CommonOptions) -> str:
         """The plan as lines for a person."""

@@ -1,8 +1,9 @@
-"""Serial, threads or processes behind the shape of `concurrent.futures.Executor`."""
+"""Serial, threads, processes or a cluster in the shape of `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import (
@@ -12,16 +13,18 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from helaseg._threads import begin_worker, share_of_threads, usable_cores
-from helaseg.errors import JobError, MissingExtraError, ParameterError
+from helaseg.errors import JobError, ParameterError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_KINDS = "'serial', 'threads', 'threads:N', 'processes' or 'processes:N'"
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s:/]+:\d+")
+_KINDS = "'serial', 'threads', 'threads:N', 'processes', 'processes:N' or 'tcp://HOST:PORT'"
 
 
 class Progress(Protocol):
@@ -40,6 +43,16 @@ class WorkerPool(Protocol):
         """How many pieces of work run at the same time."""
         ...
 
+    @property
+    def shares_memory(self) -> bool:
+        """Whether the workers see the objects of this process."""
+        ...
+
+    @property
+    def lost(self) -> tuple[type[BaseException], ...]:
+        """What comes out of a future when its worker died."""
+        ...
+
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Start one call; its future holds the result."""
         ...
@@ -55,6 +68,9 @@ class WorkerPool(Protocol):
 
 class _CancelOnError(Executor):
     """After an error in the ``with`` block, work that has not started is dropped."""
+
+    lost: tuple[type[BaseException], ...] = (BrokenExecutor,)
+    shares_memory = True
 
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> bool | None:
         self.shutdown(wait=True, cancel_futures=kind is not None)
@@ -95,6 +111,8 @@ class ProcessPool(_CancelOnError, ProcessPoolExecutor):
     A fork after numba or OpenCV started threads may hang.
     """
 
+    shares_memory = False
+
     def __init__(self, n_workers: int) -> None:
         methods = multiprocessing.get_all_start_methods()
         method = "forkserver" if "forkserver" in methods else "spawn"
@@ -114,28 +132,22 @@ def parse_executor(spec: str) -> tuple[str, int]:
     ----------
     spec : str
         ``"serial"``, ``"threads[:N]"`` or ``"processes[:N]"``; without N, one
-        worker per usable core.
+        worker per usable core. ``"tcp://HOST:PORT"`` is a dask scheduler.
 
     Returns
     -------
     kind : str
-        ``"serial"``, ``"threads"`` or ``"processes"``.
+        ``"serial"``, ``"threads"``, ``"processes"`` or the address.
     n_workers : int
-        Number of workers, at least 1.
+        Number of workers, at least 1; 1 for an address, which is not asked.
 
     Raises
     ------
-    MissingExtraError
-        For ``"tcp://..."``: workers on other machines are not in this version.
     ParameterError
         For anything else.
     """
-    if str(spec).startswith("tcp://"):
-        msg = (
-            f"executor {spec!r} needs dask, which will come with helaseg[cluster] and is not in "
-            "this version; use 'threads:N' or 'processes:N'"
-        )
-        raise MissingExtraError(msg)
+    if _ADDRESS.fullmatch(str(spec)):
+        return str(spec), 1
     kind, colon, number = str(spec).partition(":")
     if kind not in ("serial", "threads", "processes") or (kind == "serial" and colon):
         msg = f"'executor' must be {_KINDS}, got {spec!r}"
@@ -155,8 +167,8 @@ def make_executor(spec: str) -> WorkerPool:
     ----------
     spec : str
         As in `parse_executor`. ``"serial"`` runs each call where it is
-        submitted; ``"processes"`` starts fresh processes, so functions and
-        arguments must be picklable.
+        submitted; ``"processes"`` starts fresh processes and an address means
+        those of other machines, so functions and arguments must be picklable.
 
     Returns
     -------
@@ -165,22 +177,34 @@ def make_executor(spec: str) -> WorkerPool:
 
     Raises
     ------
-    MissingExtraError, ParameterError
+    ParameterError
         As in `parse_executor`.
+    MissingExtraError, JobError
+        For an address: as in `helaseg.execution.cluster.ClusterPool`.
     """
     kind, n_workers = parse_executor(spec)
+    if "://" in kind:
+        from helaseg.execution.cluster import ClusterPool
+
+        return ClusterPool(kind)
     if kind == "threads":
         return ThreadPool(n_workers)
     return ProcessPool(n_workers) if kind == "processes" else SerialPool()
 
 
-def local_pool(pool: WorkerPool) -> WorkerPool:
-    """Threads of this process, as many as a pool has workers and there are cores.
+@contextmanager
+def local_pool(pool: WorkerPool) -> Iterator[WorkerPool]:
+    """A pool whose workers share the memory of this process.
 
-    For work that is held up by the disk, or that must stay in one process.
+    That is the given one if it does, else threads, as many as it has workers and
+    there are cores.
     """
+    if pool.shares_memory:
+        yield pool
+        return
     n_workers = min(pool.n_workers, usable_cores())
-    return ThreadPool(n_workers) if n_workers > 1 else SerialPool()
+    with ThreadPool(n_workers) if n_workers > 1 else SerialPool() as threads:
+        yield threads
 
 
 def ordered_map(
@@ -254,7 +278,7 @@ def _ordered_results(
             if progress is not None:
                 progress(step, done, total)
             yield result
-    except BrokenExecutor as error:
+    except executor.lost as error:
         msg = (
             f"a worker process died in step '{step}' after {done} finished pieces, most often for "
             "lack of memory; start again with fewer workers or a smaller memory limit"

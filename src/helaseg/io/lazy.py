@@ -66,6 +66,10 @@ class LazyArray(ABC):
         """The file that holds a slice, for messages; empty if there is only one."""
         return ""
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A process with another working folder must find the same file.
+        return {k: v.absolute() if isinstance(v, Path) else v for k, v in self.__dict__.items()}
+
     @abstractmethod
     def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
         """Fill `out` with the voxels of the (non-empty) ranges."""

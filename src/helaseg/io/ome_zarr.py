@@ -64,7 +64,8 @@ class ZarrArray(LazyArray):
         self._slabs: dict[tuple[range, range, range], _Slab] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: v for name, v in self.__dict__.items() if not name.startswith("_")}
+        state = super().__getstate__()
+        return {name: v for name, v in state.items() if not name.startswith("_")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -65,6 +65,10 @@ class TiffStack(LazyArray):
         """The file that holds a slice."""
         return str(self.pages[z][0])
 
+    def __getstate__(self) -> dict[str, Any]:
+        pages = tuple((path.absolute(), *where) for path, *where in self.pages)
+        return super().__getstate__() | {"pages": pages}
+
     def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
         for plane, z in zip(out, zs, strict=True):
             self._read_plane(z, ys, xs, plane)

@@ -221,8 +221,24 @@ def _crop(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """One cell to segment; carries a reference to its crop, not its voxels."""
+class SegmentTask:
+    """One cell to segment; carries a reference to its crop, not its voxels.
+
+    Parameters
+    ----------
+    name : str
+        Of the volume, for reports.
+    crop : Path
+        Image of the cell, at the same place for every worker.
+    grid : Grid
+        Of the crop, in the volume.
+    folder : Path
+        Where the results go.
+    target_vx : tuple of float
+        Where the cell is in the crop.
+    config : SegmentConfig
+        Settings.
+    """
 
     name: str
     crop: Path
@@ -260,7 +276,7 @@ def _for_resin_of(cell: CellRow, config: SegmentConfig) -> SegmentConfig:
     return replace(config, background=background)
 
 
-def _segment_one(task: _Task) -> _Outcome:
+def segment_one(task: SegmentTask) -> _Outcome:
     """Segment one cell; runs in a worker, perhaps on another machine."""
     timer = StepTimer()
     # The file holds the same grid to the precision of its numbers.
@@ -301,7 +317,7 @@ def _segment_cells(
     waiting = [c for c in cells if not journal.is_done(f"run/cell/{c.id}", prints[c.id])]
     journal.remove_outputs(f"run/cell/{cell.id}" for cell in waiting)
     tasks = [
-        _Task(
+        SegmentTask(
             name=volume.name,
             crop=folders[cell.id].resolve() / "raw",
             grid=volume.grid.crop(cell.roi),
@@ -313,7 +329,7 @@ def _segment_cells(
     ]
     done = len(cells) - len(waiting)
     with _hushed():
-        for cell, outcome in zip(waiting, ordered_map(pool, _segment_one, tasks), strict=True):
+        for cell, outcome in zip(waiting, ordered_map(pool, segment_one, tasks), strict=True):
             values = {"steps": [as_plain(cost) for cost in outcome.steps]}
             journal.record(
                 f"run/cell/{cell.id}", prints[cell.id], outputs=outcome.outputs, values=values

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from helaseg.core.grid import Roi
 from helaseg.core.objects import Detection, Track
 from helaseg.core.results import Provenance, SegmentationResult, StepCost
 from helaseg.core.volume import LabelVolume, Volume
-from helaseg.execution import ProcessPool, Progress, StepTimer, WorkerPool, make_executor
+from helaseg.execution import Progress, StepTimer, WorkerPool, local_pool, make_executor
 
 if TYPE_CHECKING:
     import networkx
@@ -255,12 +254,8 @@ def segment(
 
     config = config or SegmentConfig()
     timer = StepTimer()
-    owned: Any = nullcontext(executor)
-    if executor is None:
-        owned = make_executor("threads:2")
-    elif isinstance(executor, ProcessPool):
-        # the slices of a crop share its arrays, which threads can and processes cannot
-        owned = make_executor(f"threads:{executor.n_workers}")
+    # The slices of a crop share its arrays, which threads can and processes cannot.
+    owned: Any = make_executor("threads:2") if executor is None else local_pool(executor)
     with owned as pool:
         with timer.measured("nucleus"):
             nucleus = segment_nucleus(
