@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
+from helaseg.cli.calibrate import calibrate
 from helaseg.cli.options import CommonOptions
 from helaseg.cli.plan import as_bytes, as_time, plan_crop, plan_detect, plan_run, plan_whole
 from helaseg.core.grid import Grid
+from helaseg.core.volume import Volume
 from helaseg.errors import ParameterError
 
 STACK = Grid(shape=(518, 8192, 8192), voxel_size_nm=(50, 10, 10))
@@ -84,3 +91,60 @@ def test_sizes_for_a_person(n: float, text: str) -> None:
 )
 def test_times_for_a_person(seconds: float, text: str) -> None:
     assert as_time(seconds) == text
+
+
+def test_known_boxes_take_the_place_of_a_guess() -> None:
+    boxes = [(10, 100, 100), (30, 100, 100)]
+    plan = plan_run(STACK, slice_step_nm=1000, boxes=boxes)
+    _, crop, segment, _ = plan.steps
+    assert (crop.n_pieces, crop.piece_vx) == (2, 200_000)
+    # The largest one decides about memory.
+    assert segment.memory_bytes(1) > crop.memory_bytes(1)
+    assert segment.largest_vx == 300_000
+    assert "those of the cells.csv" in plan.text(CommonOptions())
+    assert plan_run(STACK, slice_step_nm=1000, boxes=[]).steps[1].n_pieces == 0
+
+
+def test_a_slow_machine_takes_longer() -> None:
+    plan = plan_detect(STACK, slice_step_nm=1000)
+    one, three = (plan.text(CommonOptions(), slowness=k).splitlines()[-2] for k in (1.0, 3.0))
+    assert one.startswith("total")
+    assert one != three
+
+
+def test_without_a_limit_the_free_memory_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = plan_crop(STACK, [(300, 2000, 2000)] * 8)
+    monkeypatch.setattr("helaseg.cli.plan.free_memory", lambda: int(several.memory_bytes(2)))
+    assert several.executor(CommonOptions(executor="threads:8")) == "threads:2"
+    monkeypatch.setattr("helaseg.cli.plan.free_memory", lambda: 1000)
+    with pytest.raises(ParameterError, match="over the 1 kB that this machine has free; raise it"):
+        several.executor(CommonOptions())
+
+
+def test_what_does_not_fit_on_the_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_crop(STACK, [(10, 100, 100)] * 8)
+    plan.check_disk(tmp_path / "new" / "folder")
+    usage = SimpleNamespace(free=300_000)
+    monkeypatch.setattr("helaseg.cli.plan.shutil.disk_usage", lambda _: usage)
+    match = r"'crop' writes about 800 kB, .* has 300 kB free; choose another disk, cut fewer boxes"
+    with pytest.raises(ParameterError, match=match):
+        plan.check_disk(tmp_path / "new")
+    # What was written before is not written again.
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "crop").write_bytes(bytes(600_000))
+    plan.check_disk(tmp_path / "new")
+
+
+def test_a_machine_is_calibrated_with_a_piece_of_the_volume(rng: np.random.Generator) -> None:
+    grid = Grid(shape=(3, 300, 400), voxel_size_nm=(50, 40, 40))
+    data = rng.integers(0, 255, grid.shape, dtype=np.uint8)
+    found = calibrate(Volume(data=data, grid=grid))
+    assert found.slowness > 0
+    assert found.read_bytes_per_s > 0
+    assert "calibrated with a piece of the volume: this machine is" in found.text
+    for slowness, words in ((1.1, "as fast as"), (3.0, "3.0 times slower"), (0.5, "2.0 times fa")):
+        assert words in replace(found, slowness=slowness).text
+    empty = Grid(shape=(0, 5, 5), voxel_size_nm=(50, 10, 10))
+    assert calibrate(Volume(data=np.zeros(empty.shape, np.uint8), grid=empty)).slowness == 1.0

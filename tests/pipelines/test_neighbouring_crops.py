@@ -91,8 +91,9 @@ def test_pasted_cells_are_exclusive_and_right(clump, results):
         )
         for row, found in results.values()
     ]
-    pasted, nuclei = paste_slab(pieces, clump.image.grid.roi)
-    again, _ = paste_slab(pieces[::-1], clump.image.grid.roi)
+    slab = paste_slab(pieces, clump.image.grid.roi)
+    pasted, nuclei = slab.cell, slab.nucleus
+    again = paste_slab(pieces[::-1], clump.image.grid.roi).cell
     np.testing.assert_array_equal(pasted, again)
     claims = np.zeros(pasted.shape, np.uint8)
     truth = clump.truth["cell"].read()

@@ -36,7 +36,8 @@ def piece(cell_id: int, start: int, mask: list[int], nucleus: list[int], centre:
 
 
 def pasted(*pieces: Piece) -> tuple[list[int], list[int]]:
-    cell, nucleus = paste_slab(pieces, GRID.roi)
+    pasted = paste_slab(pieces, GRID.roi)
+    cell, nucleus = pasted.cell, pasted.nucleus
     return cell.ravel().tolist(), nucleus.ravel().tolist()
 
 
@@ -92,3 +93,14 @@ def test_slabs_cover_a_volume_once_in_whole_chunks(shape: tuple[int, int, int]):
     for slab in slabs:
         assert all(a % c == 0 for a, c in zip(slab.start, chunk, strict=True))
         assert slab.clip(shape) == slab
+
+
+def test_what_two_crops_claim_is_counted_with_its_place():
+    for order in ((LEFT, RIGHT), (RIGHT, LEFT)):
+        found = paste_slab(order, GRID.roi).contested
+        assert list(found) == [(1, 2)]
+        count, places = found[1, 2]
+        # Columns 4 to 7.
+        assert count == 4
+        assert places.tolist() == [0, 0, 4 + 5 + 6 + 7]
+    assert paste_slab([LEFT], GRID.roi).contested == {}

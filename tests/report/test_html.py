@@ -15,6 +15,7 @@ from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag, Detection, Track
 from helaseg.core.results import SegmentationResult, SliceRecord
 from helaseg.core.scores import Score, ScoreTable
+from helaseg.core.seams import Seam
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import DataFormatError, GridMismatchError
 from helaseg.io import (
@@ -24,6 +25,7 @@ from helaseg.io import (
     write_segmentation,
     write_tiff_slices,
 )
+from helaseg.io.seam_table import write_seams_csv
 from helaseg.report import style, write_run_report, write_segment_report
 from helaseg.report.folder import read_run_folder
 from helaseg.report.html import render_segment
@@ -285,6 +287,30 @@ def test_page_of_a_run(run_folder):
     assert NAMES_ARE_HOSTILE not in text
     assert "No cell found" not in text
     assert path.stat().st_size < 3e6
+
+
+def test_seams_are_shown_the_worst_first(run_folder):
+    page = read_page(write_run_report(run_folder))
+    assert "seams" not in page.ids
+    write_seams_csv(run_folder / "seams.csv", [], FIELD)
+    page = read_page(write_run_report(run_folder))
+    assert "None: no cell is cut by its crop" in page.text
+    seams = [
+        Seam(
+            kind="border_cut",
+            cell=1,
+            other=k,
+            severity=0.9 - k / 100,
+            position_vx=(1.0, 2.0, 30.0),
+            text="goes on <b>beyond</b>",
+        )
+        for k in range(30)
+    ]
+    write_seams_csv(run_folder / "seams.csv", seams, FIELD)
+    page = read_page(write_run_report(run_folder))
+    assert "30 places to look at, the worst first (the first 20 are shown" in page.text
+    assert "cut by its crop 1 90 % 1, 2, 30 goes on <b>beyond</b>" in page.text
+    assert page.text.count("goes on <b>") == 20
 
 
 def test_positions_are_in_micrometres(run_folder):

@@ -164,6 +164,8 @@ def crop(
         plan = plan_crop(image.grid, [row.roi.shape for row in rows])
         if common.dry_run:
             show(plan.text(common))
+        plan.check_disk(out)
+        if common.dry_run:
             return
         executor_spec = plan.executor(common)
 

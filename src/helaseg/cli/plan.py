@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from helaseg.cli.options import CommonOptions, parse_bytes
@@ -63,13 +65,16 @@ class PlanStep:
     unit : str
         What a piece is.
     piece_vx : int
-        Voxels of one piece.
+        Voxels of one piece in the mean.
+    largest_vx : int
+        Voxels of the largest one, if it is larger.
     """
 
     step: str
     n_pieces: int
     unit: str
     piece_vx: int
+    largest_vx: int = 0
 
     @property
     def seconds(self) -> float:
@@ -84,7 +89,8 @@ class PlanStep:
     def memory_bytes(self, n_workers: int) -> float:
         """Peak memory with this many workers."""
         at_once = max(1, min(n_workers, self.n_pieces))
-        return _BASE_MEMORY + RATES[self.step].memory_per_vx * self.piece_vx * at_once
+        largest = max(self.piece_vx, self.largest_vx)
+        return _BASE_MEMORY + RATES[self.step].memory_per_vx * largest * at_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +107,43 @@ class Plan:
         In order.
     notes : tuple of str
         What the estimate rests on.
+    smaller : str
+        How to make the job smaller.
     """
 
     job: str
     subject: str
     steps: Sequence[PlanStep] = field(default_factory=tuple)
     notes: tuple[str, ...] = ()
+    smaller: str = "or a smaller input"
+
+    @property
+    def disk_bytes(self) -> float:
+        """What is written in all."""
+        return sum(s.disk_bytes for s in self.steps)
+
+    def check_disk(self, out: Path) -> None:
+        """Refuse a job whose output does not fit on its disk.
+
+        Raises
+        ------
+        ParameterError
+            With what is needed, what is free, and what to do.
+        """
+        there = next(
+            folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists()
+        )
+        free = shutil.disk_usage(there).free
+        # What an earlier run has written counts, because the job goes on with it.
+        written = (
+            sum(f.stat().st_size for f in out.rglob("*") if f.is_file()) if out.is_dir() else 0
+        )
+        if self.disk_bytes > free + written:
+            msg = (
+                f"'{self.job}' writes about {as_bytes(self.disk_bytes)}, {there} has "
+                f"{as_bytes(free)} free; choose another disk, {self.smaller}"
+            )
+            raise ParameterError(msg)
 
     def memory_bytes(self, n_workers: int) -> float:
         """Peak memory of the hungriest step."""
@@ -115,6 +152,8 @@ class Plan:
     def executor(self, common: CommonOptions) -> str:
         """The executor, with no more workers than the memory limit allows.
 
+        Without a limit that is what the machine has free.
+
         Raises
         ------
         ParameterError
@@ -122,20 +161,27 @@ class Plan:
         """
         kind, n_workers = parse_executor(common.executor)
         if common.memory_limit is not None:
-            limit = parse_bytes(common.memory_limit)
-            while n_workers > 1 and self.memory_bytes(n_workers) > limit:
-                n_workers -= 1
-            if self.memory_bytes(n_workers) > limit:
-                need = as_bytes(self.memory_bytes(1))
-                msg = (
-                    f"'{self.job}' needs about {need} of memory with one worker, over the "
-                    f"--memory-limit of {common.memory_limit}; raise it or use smaller ROIs"
-                )
-                raise ParameterError(msg)
+            limit, whose = (
+                parse_bytes(common.memory_limit),
+                f"--memory-limit of {common.memory_limit}",
+            )
+        else:
+            limit = free_memory()
+            whose = f"{as_bytes(limit)} that this machine has free"
+        while n_workers > 1 and self.memory_bytes(n_workers) > limit:
+            n_workers -= 1
+        if self.memory_bytes(n_workers) > limit:
+            need = as_bytes(self.memory_bytes(1))
+            msg = (
+                f"'{self.job}' needs about {need} of memory with one worker, over the {whose}; "
+                "raise it or use smaller boxes (roi_start_*, roi_stop_* in cells.csv, or "
+                "--rois.margin-nm)"
+            )
+            raise ParameterError(msg)
         return f"{kind}:{n_workers}" if kind in ("threads", "processes") else kind
 
-    def text(self, common: CommonOptions) -> str:
-        """The plan as lines for a person."""
+    def text(self, common: CommonOptions, *, slowness: float = 1.0) -> str:
+        """The plan as lines for a person; `slowness` is that of the machine."""
         executor = self.executor(common)
         n_workers = parse_executor(executor)[1]
         lines = [
@@ -144,30 +190,53 @@ class Plan:
             f"{'step':<10}{'pieces':>14}{'time':>10}{'disk':>10}{'memory':>10}",
         ]
         for s in self.steps:
-            seconds = s.seconds / max(1, min(n_workers, s.n_pieces))
+            seconds = slowness * s.seconds / max(1, min(n_workers, s.n_pieces))
             memory = as_bytes(s.memory_bytes(n_workers))
             lines.append(
                 f"{s.step:<10}{f'{s.n_pieces} {s.unit}':>14}{as_time(seconds):>10}"
                 f"{as_bytes(s.disk_bytes):>10}{memory:>10}"
             )
-        seconds = sum(s.seconds / max(1, min(n_workers, s.n_pieces)) for s in self.steps)
-        disk = as_bytes(sum(s.disk_bytes for s in self.steps))
+        shared = (s.seconds / max(1, min(n_workers, s.n_pieces)) for s in self.steps)
+        seconds = slowness * sum(shared)
+        disk = as_bytes(self.disk_bytes)
         peak = as_bytes(self.memory_bytes(n_workers))
         lines.append(f"{'total':<10}{'':>14}{as_time(seconds):>10}{disk:>10}{peak:>10}")
         lines.append("time, disk and memory are estimates from rates per voxel, good to a factor 3")
         return "\n".join([*lines, *self.notes])
 
 
-def plan_run(grid: Grid, *, slice_step_nm: float) -> Plan:
-    """Plan of `helaseg run` on a volume whose number of cells is not yet known."""
-    n_cells, roi_vx = _expected_rois(grid)
+def plan_run(
+    grid: Grid,
+    *,
+    slice_step_nm: float,
+    boxes: Sequence[tuple[int, int, int]] | None = None,
+) -> Plan:
+    """Plan of `helaseg run`; `boxes` are the shapes of the ROIs where they are known."""
+    if boxes is None:
+        n_cells, roi_vx = _expected_rois(grid)
+        largest_vx = roi_vx
+        note = (
+            f"the number of ROIs assumes one cell per {UM3_PER_CELL:g} µm³; 'helaseg detect' "
+            "finds the real number"
+        )
+    else:
+        n_cells = len(boxes)
+        sizes = [math.prod(box) for box in boxes]
+        roi_vx, largest_vx = round(sum(sizes) / max(1, n_cells)), max(sizes, default=0)
+        note = "the ROIs are those of the cells.csv in the output folder"
     return Plan(
         job="run",
         subject=str(grid),
         steps=(
             _probe(grid, slice_step_nm),
             PlanStep(step="crop", n_pieces=n_cells, unit="ROIs", piece_vx=roi_vx),
-            PlanStep(step="segment", n_pieces=n_cells, unit="ROIs", piece_vx=roi_vx),
+            PlanStep(
+                step="segment",
+                n_pieces=n_cells,
+                unit="ROIs",
+                piece_vx=roi_vx,
+                largest_vx=largest_vx,
+            ),
             PlanStep(
                 step="paste",
                 n_pieces=grid.shape[0],
@@ -175,10 +244,8 @@ def plan_run(grid: Grid, *, slice_step_nm: float) -> Plan:
                 piece_vx=grid.shape[1] * grid.shape[2],
             ),
         ),
-        notes=(
-            f"the number of ROIs assumes one cell per {UM3_PER_CELL:g} µm³; 'helaseg detect' "
-            "finds the real number",
-        ),
+        notes=(note,),
+        smaller="drop cells ('keep' in cells.csv), or cut smaller boxes (--rois.margin-nm)",
     )
 
 
@@ -191,7 +258,12 @@ def plan_crop(grid: Grid, shapes: Sequence[tuple[int, int, int]]) -> Plan:
     """Plan of `helaseg crop` for boxes of these shapes."""
     piece = max((math.prod(shape) for shape in shapes), default=0)
     step = PlanStep(step="crop", n_pieces=len(shapes), unit="ROIs", piece_vx=piece)
-    return Plan(job="crop", subject=str(grid), steps=(step,))
+    return Plan(
+        job="crop",
+        subject=str(grid),
+        steps=(step,),
+        smaller="cut fewer boxes (--ids), or smaller ones (roi_start_*, roi_stop_* in cells.csv)",
+    )
 
 
 def plan_whole(job: str, grid: Any, *, by_slice: bool) -> Plan:
@@ -220,6 +292,13 @@ def _expected_rois(grid: Grid) -> tuple[int, int]:
         for n, size, vx in zip(grid.shape, ROI_SIZE_NM, grid.voxel_size_nm, strict=True)
     ]
     return max(1, round(volume_um3 / UM3_PER_CELL)), math.prod(box)
+
+
+def free_memory() -> int:
+    """Memory in bytes that processes of this machine can still get."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def as_bytes(n: float) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from helaseg.cli.calibrate import calibrate
 from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import no_trace_without_work
 from helaseg.cli.plan import as_time, plan_run
@@ -35,13 +36,23 @@ def run(
     """
     with session(common, computes=True) as work:
         image = input_options.open(volume)
-        plan = plan_run(image.grid, slice_step_nm=settings.detect.slice_step_nm)
+        from helaseg.io import read_cells_csv, to_uint8
+
+        table = out / "cells.csv"
+        known = read_cells_csv(table, grid=image.grid) if table.is_file() else None
+        plan = plan_run(
+            image.grid,
+            slice_step_nm=settings.detect.slice_step_nm,
+            boxes=None if known is None else [cell.roi.shape for cell in known],
+        )
         if common.dry_run:
-            show(plan.text(common))
+            measured = calibrate(to_uint8(image))
+            show(plan.text(common, slowness=measured.slowness) + "\n" + measured.text)
+        plan.check_disk(out)
+        if common.dry_run:
             return
         executor = plan.executor(common)
 
-        from helaseg.io import to_uint8
         from helaseg.pipelines import batch
 
         with no_trace_without_work(out):

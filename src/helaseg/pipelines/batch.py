@@ -18,6 +18,7 @@ from typing import Any
 from helaseg import __version__
 from helaseg.cells.appearance import told_resin
 from helaseg.cells.ranking import rank_tracks
+from helaseg.cells.seams import SeamTally
 from helaseg.core.grid import Grid
 from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import Volume
@@ -50,6 +51,7 @@ from helaseg.io import (
     write_segmentation,
 )
 from helaseg.io.manifest import relative_names, write_manifest
+from helaseg.io.seam_table import write_seams_csv
 from helaseg.pipelines import classical
 from helaseg.pipelines.classical import (
     RunConfig,
@@ -367,15 +369,24 @@ def _paste(
     with step.measured("paste"), atomic_path(target) as temporary:
         arrays = create_label_zarr(temporary, volume.grid, names=("cell", "nucleus"))
         pieces = [Piece.of(cell, folders[cell.id]) for cell in cells]
+        tally = SeamTally(
+            {cell.id: cell.roi for cell in cells},
+            {cell.id: cell.centroid_vx for cell in cells},
+            volume.grid,
+        )
         slabs = list(slabs_of(volume.shape, block_shape(arrays["cell"])))
         for done, slab in enumerate(slabs, start=1):
-            for name, data in zip(("cell", "nucleus"), paste_slab(pieces, slab), strict=True):
-                write_block(arrays[name], slab, data)
+            pasted = paste_slab(pieces, slab)
+            write_block(arrays["cell"], slab, pasted.cell)
+            write_block(arrays["nucleus"], slab, pasted.nucleus)
+            tally.add(slab, pasted.cell, pasted.contested)
             if progress:
                 progress("paste", done, len(slabs))
         finish_pyramids(temporary)
     values = {"steps": [as_plain(cost) for cost in step.steps]}
-    journal.record("run/paste", print_, outputs=[target], values=values)
+    seams = out / "seams.csv"
+    write_seams_csv(seams, tally.seams(), volume.grid)
+    journal.record("run/paste", print_, outputs=[target, seams], values=values)
     _add_costs(timer, values)
 
 

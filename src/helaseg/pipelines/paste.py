@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from helaseg.core.grid import Roi
 from helaseg.core.volume import LabelVolume
@@ -60,9 +61,25 @@ class Piece:
         )
 
 
-def paste_slab(
-    pieces: Sequence[Piece], slab: Roi
-) -> tuple[np.ndarray[Any, np.dtype[np.uint16]], np.ndarray[Any, np.dtype[np.uint16]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastedSlab:
+    """Labels of a slab.
+
+    Parameters
+    ----------
+    cell, nucleus : ndarray of uint16, shape of the slab
+        Ids of the cells.
+    contested : mapping of (int, int) to (int, ndarray)
+        For two cells, the first with the lower id, how many voxels both claimed, and
+        the sum of their places, z, y, x in voxels of the big volume.
+    """
+
+    cell: NDArray[np.uint16]
+    nucleus: NDArray[np.uint16]
+    contested: Mapping[tuple[int, int], tuple[int, NDArray[np.float64]]]
+
+
+def paste_slab(pieces: Sequence[Piece], slab: Roi) -> PastedSlab:
     """Labels of all cells and nuclei in a slab of the big volume.
 
     A voxel that two crops claim goes to the cell whose nucleus it is, else to
@@ -75,6 +92,7 @@ def paste_slab(
     # Doubt of the present owner in percent, plus less than one for its distance; below 0
     # in its nucleus.
     rank = np.full(slab.shape, np.inf, np.float32)
+    contested: dict[tuple[int, int], tuple[int, NDArray[np.float64]]] = {}
     for piece in sorted(pieces, key=lambda p: p.cell.id):
         both = piece.roi.intersect(slab)
         if both.is_empty:
@@ -87,12 +105,32 @@ def paste_slab(
         mine /= 1 + mine
         mine += _doubt(piece, local)
         mine[kernel] -= 1e6
-        wins = (mask | kernel) & (mine < rank[here])
+        claimed = mask | kernel
+        _note_contested(contested, piece.cell.id, claimed, cell[here], both)
+        wins = claimed & (mine < rank[here])
         rank[here][wins] = mine[wins]
         cell[here][wins] = piece.cell.id
         nucleus[here][wins] = 0
         nucleus[here][wins & kernel] = piece.cell.id
-    return cell, nucleus
+    return PastedSlab(cell=cell, nucleus=nucleus, contested=contested)
+
+
+def _note_contested(
+    contested: dict[tuple[int, int], tuple[int, NDArray[np.float64]]],
+    number: int,
+    claimed: NDArray[np.bool_],
+    owners: NDArray[np.uint16],
+    box: Roi,
+) -> None:
+    """Count the voxels that a cell claims of cells pasted before, all with lower ids."""
+    places = np.argwhere(claimed & (owners > 0))
+    if not len(places):
+        return
+    theirs = owners[tuple(places.T)]
+    for other in np.unique(theirs):
+        mine = places[theirs == other] + np.array(box.start)
+        n, total = contested.get((int(other), number), (0, np.zeros(3)))
+        contested[int(other), number] = (n + len(mine), total + mine.sum(axis=0))
 
 
 def _doubt(piece: Piece, box: tuple[slice, ...]) -> Any:

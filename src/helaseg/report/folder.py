@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import Detection, Track
 from helaseg.core.results import SegmentationResult
+from helaseg.core.seams import Seam
 from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError, HelasegError
 from helaseg.io import CellRow, open_volume, read_cells_csv, read_detections_csv
+from helaseg.io.seam_table import read_seams_csv
 
 _ROI_FOLDER = re.compile(r"roi_(\d+)(?:_|$)")
 
@@ -52,6 +54,8 @@ class RunFolder:
         Its pixel size.
     notes : tuple of str
         What could not be read, for the reader of the page.
+    seams : tuple of Seam, optional
+        Rows of ``seams.csv``, the worst first.
     """
 
     path: Path
@@ -65,6 +69,7 @@ class RunFolder:
     overview_z: int | None = None
     overview_pixel_nm: float | None = None
     notes: tuple[str, ...] = ()
+    seams: tuple[Seam, ...] | None = None
 
 
 def read_run_folder(path: Path) -> RunFolder:
@@ -106,6 +111,7 @@ def read_run_folder(path: Path) -> RunFolder:
         overview_z=z_index,
         overview_pixel_nm=pixel_nm,
         notes=tuple(notes),
+        seams=tuple(read_seams_csv(path / "seams.csv")) if (path / "seams.csv").is_file() else None,
     )
 
 

@@ -140,6 +140,8 @@ def write_run_report(
         input=_plain_input(run),
         overview_numbers=_overview_numbers(run, cells, steps),
         notes=run.notes,
+        seams=None if run.seams is None else tables.seam_rows(run.seams),
+        n_seams=len(run.seams or ()),
         advice=() if run.cells else _ADVICE,
         field=_field(run),
         tracks=_tracks(run),

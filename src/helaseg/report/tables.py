@@ -11,6 +11,7 @@ from typing import Any
 from helaseg.core.objects import CellFlag
 from helaseg.core.results import SliceRecord, StepCost
 from helaseg.core.scores import Score, ScoreTable
+from helaseg.core.seams import Seam
 
 # The end of a name says its unit (the rule of the whole package).
 _UNITS = {
@@ -281,3 +282,27 @@ def _number(value: Any) -> float:
     except (TypeError, ValueError):
         return 0.0
     return number if math.isfinite(number) else 0.0
+
+
+#: What the kinds of seams are called, and how many of them a page shows.
+_SEAM_WORDS = {
+    "border_cut": "cut by its crop",
+    "duplicate": "claimed twice",
+    "merge": "two in one",
+    "z_flicker": "flickers along z",
+}
+N_SEAMS = 20
+
+
+def seam_rows(seams: Sequence[Seam]) -> list[dict[str, str]]:
+    """The worst seams of a run as words."""
+    return [
+        {
+            "kind": _SEAM_WORDS.get(seam.kind, seam.kind),
+            "cells": f"{seam.cell} and {seam.other}" if seam.other else str(seam.cell),
+            "severity": f"{100 * seam.severity:.0f} %",
+            "place": ", ".join(f"{v:.0f}" for v in seam.position_vx),
+            "text": seam.text,
+        }
+        for seam in seams[:N_SEAMS]
+    ]
