@@ -87,7 +87,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["doctor", "surplus"], "surplus"),
         (["doctor", "--executor", "threads:0"], "with N of at least 1, got 'threads:0'"),
-        (["doctor", "--executor", "tcp://a:1"], "helaseg[cluster]"),
+        (["doctor", "--executor", "tcp://a"], "or 'tcp://HOST:PORT', got 'tcp://a'"),
         (["doctor", "--memory-limit", "much"], "must be a size such as 4GB or 500MB, got 'much'"),
         (["doctor", "--log-level", "loud"], "--log-level"),
         (["doctor", "--config", "nowhere.toml"], "--config must name a readable TOML file"),

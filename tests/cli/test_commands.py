@@ -113,13 +113,21 @@ def test_detect_writes_its_tables_and_is_done_once(
 
     out = tmp_path / "out"
     assert main(["detect", str(slices), str(out), *SIZE]) == 0
-    assert names(out) == {JOURNAL_NAME, "cells.csv", "detections.csv", "background.ome.zarr"}
+    pages = {"cells.csv", "detections.csv", "candidates.html"}
+    assert names(out) == {JOURNAL_NAME, "background.ome.zarr", *pages}
     (row,) = read_cells_csv(out / "cells.csv")
     assert row.roi == Roi(start=(1, 5, 5), stop=(5, 15, 25))
     assert "1 cells" in capsys.readouterr().out
     assert main(["detect", str(slices), str(out), *SIZE]) == 0
     assert pipeline.calls == ["detect"]
     assert "found earlier" in capsys.readouterr().out
+    # A table that somebody has edited is not made again.
+    edited = (out / "cells.csv").read_text().replace(",yes", ",no")
+    (out / "cells.csv").write_text(edited)
+    assert main(["detect", str(slices), str(out), *SIZE]) == 0
+    assert pipeline.calls == ["detect"]
+    assert (out / "cells.csv").read_text() == edited
+    assert capsys.readouterr().out
     (out / "cells.csv").unlink()
     assert main(["detect", str(slices), str(out), *SIZE, "--quiet"]) == 0
     assert pipeline.calls == ["detect", "detect"]

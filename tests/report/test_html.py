@@ -16,7 +16,7 @@ from helaseg.core.objects import CellFlag, Detection, Track
 from helaseg.core.results import SegmentationResult, SliceRecord
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.core.seams import Seam
-from helaseg.core.volume import LabelVolume
+from helaseg.core.volume import LabelVolume, Volume
 from helaseg.errors import DataFormatError, GridMismatchError
 from helaseg.io import (
     read_cells_csv,
@@ -26,7 +26,7 @@ from helaseg.io import (
     write_tiff_slices,
 )
 from helaseg.io.seam_table import write_seams_csv
-from helaseg.report import style, write_run_report, write_segment_report
+from helaseg.report import style, write_candidates, write_run_report, write_segment_report
 from helaseg.report.folder import read_run_folder
 from helaseg.report.html import render_segment
 from helaseg.report.sections import even_slices, least_confident
@@ -446,3 +446,30 @@ def test_not_a_run_is_refused(tmp_path):
     (tmp_path / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataFormatError, match=r"run\.json must hold JSON"):
         write_run_report(tmp_path)
+
+
+def test_candidates_are_ranked_with_a_picture_each(tmp_path):
+    data = np.random.default_rng(0).integers(0, 255, FIELD.shape, dtype=np.uint8)
+    volume = Volume(data=data, grid=FIELD, name=NAMES_ARE_HOSTILE)
+    boxes = {
+        1: Roi(start=(0, 10, 20), stop=(20, 110, 180)),
+        2: Roi(start=(-3, -20, 300), stop=(20, 80, 440)),
+        5: Roi(start=(5, 100, 100), stop=(40, 300, 300)),
+    }
+    tracks = []
+    for number, box in boxes.items():
+        z, y, x = ((a + b) / 2 for a, b in zip(box.start, box.stop, strict=True))
+        seen = Detection(z=round(z), y=y, x=x, radius_nm=1500.0)
+        flags = CellFlag.CUT_BY_SIDE if number == 2 else CellFlag.NONE
+        tracks.append(Track(id=number, detections=(seen,), flags=flags))
+    write_cells_csv(tmp_path / "cells.csv", tracks, boxes, FIELD, ranks={1: 2, 2: 3, 5: 1})
+    cells = read_cells_csv(tmp_path / "cells.csv")
+    page = read_page(write_candidates(tmp_path / "candidates.html", volume, cells))
+    assert [i for i in sorted(page.ids, key=page.text.find) if i.startswith("cell-")]
+    assert re.search(r"1 5 1\.\d\d", page.text)
+    assert "cut by a side of the volume" in page.text
+    assert "1.0 × 1.0 × 1.6" in page.text
+    assert len(page.loaded) == 3
+    (tmp_path / "candidates.html").unlink()
+    text = write_candidates(tmp_path / "candidates.html", volume, []).read_text()
+    assert "No cell found" in text

@@ -63,7 +63,7 @@ def detect(
     volume : Path
         Folder of TIFF slices, TIFF stack, OME-Zarr, zarr, npy or mrc.
     out : Path
-        Output folder for cells.csv, detections.csv and background.ome.zarr.
+        Output folder for cells.csv, candidates.html, detections.csv and background.ome.zarr.
     """
     with session(common, computes=True) as work:
         image = input_options.open(volume)
@@ -89,34 +89,39 @@ def detect(
         with output_folder(
             out, job="detect", fingerprint=key, overwrite=common.overwrite, beside=("crop",)
         ) as journal:
-            if journal.is_done("detect/cells", key):
+            # The table is for editing: it must be there, whatever it holds.
+            if journal.is_done("detect/cells", key) and (out / "cells.csv").is_file():
                 n_cells = journal.values("detect/cells")["n_cells"]
                 work.say(f"{n_cells} cells, found earlier: {out / 'cells.csv'}")
                 return
-            remove_files(files_named(out, ("cells", "detections", "background")))
+            remove_files(files_named(out, ("cells", "detections", "background", "candidates")))
             with make_executor(executor_spec) as executor:
                 result = classical.detect(
                     image, config=config, executor=executor, progress=work.progress
                 )
-            files = _write_detection(out, result, image.grid)
+            files = _write_detection(out, result, image)
             n_cells = len(result.tracks)
             journal.record("detect/cells", key, outputs=files, values={"n_cells": n_cells})
-        work.say(f"{n_cells} cells: {out / 'cells.csv'}")
+        work.say(f"{n_cells} cells: {out / 'cells.csv'}, pictures: {out / 'candidates.html'}")
 
 
-def _write_detection(out: Path, result: Any, grid: Any) -> list[Path]:
+def _write_detection(out: Path, result: Any, image: Any) -> list[Path]:
+    """All files of a detection; the table of cells, which people edit, is not returned."""
     from helaseg import io
     from helaseg.cells.ranking import rank_tracks
+    from helaseg.report import write_candidates
 
     cell_ids = {d: track.id for track in result.tracks for d in track.detections}
-    files = [out / "cells.csv", out / "detections.csv", out / "background.ome.zarr"]
-    io.write_cells_csv(files[0], result.tracks, result.rois, grid, ranks=rank_tracks(result.tracks))
+    table, files = out / "cells.csv", [out / "detections.csv", out / "background.ome.zarr"]
+    io.write_cells_csv(
+        table, result.tracks, result.rois, image.grid, ranks=rank_tracks(result.tracks)
+    )
     io.write_detections_csv(
-        files[1], result.detections, [cell_ids.get(d, 0) for d in result.detections]
+        files[0], result.detections, [cell_ids.get(d, 0) for d in result.detections]
     )
     background = result.background
-    io.write_ome_zarr(files[2], background.data, background.grid, kind="labels")
-    return files
+    io.write_ome_zarr(files[1], background.data, background.grid, kind="labels")
+    return [*files, write_candidates(out / "candidates.html", image, io.read_cells_csv(table))]
 
 
 def crop(

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from helaseg.report.candidates import write_candidates
     from helaseg.report.figures import (
         plot_cell_shape,
         plot_field,
@@ -28,6 +29,7 @@ _PUBLIC = {
     "plot_scores": "figures",
     "plot_slices": "figures",
     "plot_tracks": "figures",
+    "write_candidates": "candidates",
     "write_run_report": "html",
     "write_segment_report": "html",
 }
@@ -40,6 +42,7 @@ __all__ = [
     "plot_scores",
     "plot_slices",
     "plot_tracks",
+    "write_candidates",
     "write_run_report",
     "write_segment_report",
 ]

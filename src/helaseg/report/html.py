@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from matplotlib.figure import Figure
 
 import helaseg
@@ -22,6 +21,7 @@ from helaseg.report.cell_figure import plot_cell_shape
 from helaseg.report.charts import plot_scores, plot_tracks, z_stretch
 from helaseg.report.field import plot_field
 from helaseg.report.folder import RunFolder, on_grid, open_raw, read_run_folder
+from helaseg.report.pages import template, write_page
 from helaseg.report.sections import Picture, make_section
 
 # With more cells than this, a run's page shows one small picture of each, to stay light.
@@ -87,14 +87,16 @@ def write_segment_report(folder: str | Path, *, raw: Volume | None = None) -> Pa
         shape = plot_cell_shape(result, raw=raw)
         with atomic_path(picture) as target:
             target.write_bytes(style.png_bytes(shape))
-    return _write(folder / "report.html", render_segment(result, raw=raw, name=name, shape=shape))
+    return write_page(
+        folder / "report.html", render_segment(result, raw=raw, name=name, shape=shape)
+    )
 
 
 def render_segment(
     result: SegmentationResult, *, raw: Volume | None, name: str, shape: Figure | None = None
 ) -> str:
     """The page of one ROI as text (see `write_segment_report`)."""
-    return _template("segment.html.j2").render(
+    return template("segment.html.j2").render(
         title=name,
         section=make_section(result, raw=raw, name=name, shape=shape),
         provenance=_provenance(result.provenance),
@@ -135,7 +137,7 @@ def write_run_report(
     cells = _cells(run)
     run = _with_all_flags(run, cells)
     steps = [s for s in run.info.get("steps") or () if isinstance(s, Mapping)]
-    page = _template("run.html.j2").render(
+    page = template("run.html.j2").render(
         title=str(run.info.get("name") or folder.resolve().name),
         input=_plain_input(run),
         overview_numbers=_overview_numbers(run, cells, steps),
@@ -156,7 +158,7 @@ def write_run_report(
         version=helaseg.__version__,
         citations=_CITATIONS,
     )
-    return _write(folder / "report.html", page)
+    return write_page(folder / "report.html", page)
 
 
 def _existing(folder: str | Path) -> Path:
@@ -165,24 +167,6 @@ def _existing(folder: str | Path) -> Path:
         msg = f"{folder} must be a folder with results, it does not exist; check the path"
         raise DataFormatError(msg)
     return folder
-
-
-def _template(name: str) -> jinja2.Template:
-    # Escaping is on for everything: names come from files of other people.
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("helaseg.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
-
-
-def _write(path: Path, page: str) -> Path:
-    with atomic_path(path) as target:
-        target.write_text(page, encoding="utf-8")
-    return path
 
 
 def _provenance(provenance: Provenance | None) -> dict[str, Any] | None:
