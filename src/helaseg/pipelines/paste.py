@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,76 +88,98 @@ def paste_slab(pieces: Sequence[Piece], slab: Roi) -> PastedSlab:
     """
     cell = np.zeros(slab.shape, np.uint16)
     nucleus = np.zeros(slab.shape, np.uint16)
-    # Doubt of the present owner in percent, plus less than one for its distance; below 0
-    # in its nucleus.
-    rank = np.full(slab.shape, np.inf, np.float32)
+    n_claims = np.zeros(slab.shape, np.uint8)
+    inside = [p for p in sorted(pieces, key=lambda p: p.cell.id) if not _part(p, slab).is_empty]
+    for piece in inside:
+        box = _part(piece, slab)
+        here = box.shift([-a for a in slab.start]).slices
+        claimed, kernel = _claims(piece, box)
+        n_claims[here] += claimed
+        cell[here][claimed] = piece.cell.id
+        nucleus[here][kernel] = piece.cell.id
     contested: dict[tuple[int, int], tuple[int, NDArray[np.float64]]] = {}
-    for piece in sorted(pieces, key=lambda p: p.cell.id):
-        both = piece.roi.intersect(slab)
-        if both.is_empty:
-            continue
-        local = both.shift([-a for a in piece.roi.start]).slices
-        here = both.shift([-a for a in slab.start]).slices
-        mask = np.asarray(piece.mask.data[local]) != 0
-        kernel = np.asarray(piece.nucleus.data[local]) != 0
-        mine = _relative_distance(piece, both)
-        mine /= 1 + mine
-        mine += _doubt(piece, local)
-        mine[kernel] -= 1e6
-        claimed = mask | kernel
-        _note_contested(contested, piece.cell.id, claimed, cell[here], both)
-        wins = claimed & (mine < rank[here])
-        rank[here][wins] = mine[wins]
-        cell[here][wins] = piece.cell.id
-        nucleus[here][wins] = 0
-        nucleus[here][wins & kernel] = piece.cell.id
+    disputed = n_claims > 1
+    if disputed.any():
+        cell[disputed] = 0
+        nucleus[disputed] = 0
+        # Doubt of the present owner in percent, plus less than one for its distance; below 0
+        # in its nucleus.
+        rank = np.full(slab.shape, np.inf, np.float32)
+        for piece in inside:
+            _dispute(piece, slab, disputed, cell, nucleus, rank, contested)
     return PastedSlab(cell=cell, nucleus=nucleus, contested=contested)
 
 
-def _note_contested(
+def _part(piece: Piece, slab: Roi) -> Roi:
+    """What of a crop lies in a slab, in voxels of the big volume."""
+    return piece.roi.intersect(slab)
+
+
+def _claims(piece: Piece, box: Roi) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Cell with nucleus, and nucleus, in a box of the big volume."""
+    local = box.shift([-a for a in piece.roi.start]).slices
+    kernel = np.asarray(piece.nucleus.data[local]) != 0
+    return (np.asarray(piece.mask.data[local]) != 0) | kernel, kernel
+
+
+def _dispute(
+    piece: Piece,
+    slab: Roi,
+    disputed: NDArray[np.bool_],
+    cell: NDArray[np.uint16],
+    nucleus: NDArray[np.uint16],
+    rank: NDArray[np.float32],
     contested: dict[tuple[int, int], tuple[int, NDArray[np.float64]]],
-    number: int,
-    claimed: NDArray[np.bool_],
-    owners: NDArray[np.uint16],
-    box: Roi,
 ) -> None:
-    """Count the voxels that a cell claims of cells pasted before, all with lower ids."""
-    places = np.argwhere(claimed & (owners > 0))
-    if not len(places):
+    """Give a cell the disputed voxels of a slab that it has a better claim on, in place."""
+    box = _part(piece, slab)
+    here = box.shift([-a for a in slab.start]).slices
+    if not disputed[here].any():
         return
-    theirs = owners[tuple(places.T)]
-    for other in np.unique(theirs):
-        mine = places[theirs == other] + np.array(box.start)
-        n, total = contested.get((int(other), number), (0, np.zeros(3)))
-        contested[int(other), number] = (n + len(mine), total + mine.sum(axis=0))
+    claimed, kernel = _claims(piece, box)
+    places = np.nonzero(claimed & disputed[here])
+    if not len(places[0]):
+        return
+    in_volume = np.stack(places, axis=1) + np.array(box.start)
+    mine = _relative_distance(piece, in_volume)
+    mine /= 1 + mine
+    mine += _doubt(piece, in_volume)
+    mine[kernel[places]] -= 1e6
+    owners = cell[here][places]
+    for other in np.unique(owners[owners > 0]):
+        shared = in_volume[owners == other]
+        n, total = contested.get((int(other), piece.cell.id), (0, np.zeros(3)))
+        contested[int(other), piece.cell.id] = (n + len(shared), total + shared.sum(axis=0))
+    wins = mine < rank[here][places]
+    won = tuple(axis[wins] for axis in places)
+    rank[here][won] = mine[wins]
+    cell[here][won] = piece.cell.id
+    nucleus[here][won] = np.where(kernel[won], piece.cell.id, 0)
 
 
-def _doubt(piece: Piece, box: tuple[slice, ...]) -> Any:
-    """100 less the confidence in percent of each voxel of a box of the crop."""
+def _doubt(piece: Piece, places: NDArray[np.int64]) -> NDArray[np.float32] | float:
+    """100 less the confidence in percent at places of the big volume."""
     if piece.confidence is None:
-        return np.float32(0)
+        return 0.0
     coarse = piece.confidence
-    places = []
-    for part, size, coarse_size, n in zip(
-        box,
+    at = []
+    for axis, size, coarse_size, n, start in zip(
+        places.T,
         piece.mask.grid.voxel_size_nm,
         coarse.grid.voxel_size_nm,
         coarse.grid.shape,
+        piece.roi.start,
         strict=True,
     ):
-        joined = round(coarse_size / size)
-        places.append(np.minimum(np.arange(part.start, part.stop) // joined, n - 1))
-    first, last = places[0][0], places[0][-1]
+        at.append(np.minimum((axis - start) // round(coarse_size / size), n - 1))
+    first, last = int(at[0].min()), int(at[0].max())
     read = np.asarray(coarse.data[first : last + 1])
-    return np.float32(100) - read[np.ix_(places[0] - first, *places[1:])]
+    return np.float32(100) - read[at[0] - first, at[1], at[2]].astype(np.float32)
 
 
-def _relative_distance(piece: Piece, box: Roi) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Distance of each voxel of a box to the centroid of a cell, in radii of the cell."""
-    size = piece.mask.grid.voxel_size_nm
-    terms = [
-        (((np.arange(a, b) - c) * s) ** 2).astype(np.float32)
-        for a, b, c, s in zip(box.start, box.stop, piece.cell.centroid_vx, size, strict=True)
-    ]
-    z, y, x = np.ix_(*terms)
-    return np.sqrt(z + y + x) / np.float32(max(piece.cell.radius_nm, 1.0))
+def _relative_distance(piece: Piece, places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Distance of places of the big volume to the centroid of a cell, in its radii."""
+    size = np.array(piece.mask.grid.voxel_size_nm)
+    terms = (((places - np.array(piece.cell.centroid_vx)) * size) ** 2).astype(np.float32)
+    away = np.sqrt(terms[:, 0] + terms[:, 1] + terms[:, 2])
+    return away / np.float32(max(piece.cell.radius_nm, 1.0))
