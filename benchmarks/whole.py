@@ -5,6 +5,7 @@
     python -m benchmarks.whole crop F              # 30 boxes beside a plain copy of the same bytes
     python -m benchmarks.whole run F               # the full job on 64 slices, memory of it all
     python -m benchmarks.whole workers F           # the cell stage with one worker and with two
+    python -m benchmarks.whole extrapolate F       # from the run to 518 slices and 100 stacks
 
 Memory is that of the process with all its children, sampled every tenth of a second.
 """
@@ -26,6 +27,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from benchmarks.tables import write_docs
+
+SCALING_PAGE = Path(__file__).resolve().parents[1] / "docs" / "scaling.md"
 #: Probed as every twentieth slice of 50 nm would be; and slices of 50 nm.
 PHANTOMS = {
     "probe26": {"shape": (26, 8192, 8192), "voxel_size_nm": (1000, 10, 10), "n_cells": 44},
@@ -216,6 +220,9 @@ def run(folder: Path, executor: str) -> None:
         begin = time.perf_counter()
         subprocess.run(command, check=True)
         seconds = time.perf_counter() - begin
+    pages = sorted(f.stat().st_mtime for f in out.glob("**/report.html"))
+    # From the first page to that of the run.
+    (out / "wall.json").write_text(json.dumps({"all": seconds, "report": pages[-1] - pages[0]}))
     print(
         f"full job on 64 x 8192 x 8192 ({executor}): {seconds:.0f} s, peak {watch.peak_gb:.2f} GB"
     )
@@ -272,12 +279,62 @@ def _segment_again(done: Path, ids: list[int], executor: str) -> float:
         return time.perf_counter() - begin
 
 
+#: The stack of the paper: slices, slices probed, boxes of 300 x 2000 x 2000 voxels.
+STACK_SLICES, STACK_PROBES, STACK_BOXES, BOX_VX = 518, 26, 30, 300 * 2000 * 2000
+
+
+def extrapolate(folder: Path) -> str:
+    """From the rates of the measured run to 518 slices, and to 100 such stacks."""
+    from helaseg.cells.detect import probed_indices
+    from helaseg.io import open_volume, read_cells_csv
+
+    done = folder / "run64"
+    run = json.loads((done / "run.json").read_text())
+    seconds = {step["step"]: step["seconds"] for step in run["steps"]}
+    seconds["report"] = json.loads((done / "wall.json").read_text())["report"]
+    grid = open_volume(done / "cells.ome.zarr" / "image" / "labels" / "cell").grid
+    cells = read_cells_csv(done / "cells.csv")
+    box_vx = sum(int(np.prod(c.roi.shape)) for c in cells)
+    probes = len(probed_indices(grid, slice_step_nm=run["config"]["detect"]["slice_step_nm"]))
+    slices = STACK_SLICES / grid.shape[0]
+    boxes = STACK_BOXES * BOX_VX / box_vx
+    per_cell = ("nucleus", "envelope", "cell", "measure", "write")
+    rows = [
+        ("probing", "workers", seconds["detect"] * STACK_PROBES / probes),
+        ("cutting boxes", "one machine, disk", seconds["crop"] * boxes),
+        ("nucleus, cell, shape, files", "workers", sum(seconds[s] for s in per_cell) * boxes),
+        ("pasting", "one machine", seconds["paste"] * slices),
+        ("pages", "one machine", seconds["report"] * STACK_BOXES / len(cells)),
+    ]
+    lines = [
+        f"From {len(cells)} cells in {grid.shape[0]} x 8192 x 8192 voxels, to {STACK_BOXES} boxes "
+        f"of 300 x 2000 x 2000 in {STACK_SLICES} slices:",
+        "",
+        "| step | who | core minutes |",
+        "|---|---|---|",
+        *(f"| {name} | {who} | {value / 60:.1f} |" for name, who, value in rows),
+        "",
+        "| workers | one stack (h) | 100 stacks in turn (h) | serial share |",
+        "|---|---|---|---|",
+    ]
+    serial = sum(v for _, who, v in rows if who != "workers")
+    parallel = sum(v for _, who, v in rows if who == "workers")
+    for n in (1, 2, 8, 30, 100):
+        # A stack has 30 boxes, so that many workers are busy at most.
+        total = serial + parallel / min(n, STACK_BOXES)
+        one, all_, share = total / 3600, total / 36, 100 * serial / total
+        lines.append(f"| {n} | {one:.2f} | {all_:.0f} | {share:.0f} % |")
+    text = "\n".join(lines)
+    print(text)
+    return text
+
+
 def main() -> None:
     """One part."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=("make", "probe", "crop", "run", "workers"))
+    parser.add_argument("part", choices=("make", "probe", "crop", "run", "workers", "extrapolate"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--executor", default="threads:2")
     chosen = parser.parse_args()
@@ -285,6 +342,8 @@ def main() -> None:
         make(chosen.folder)
     elif chosen.part == "workers":
         workers(chosen.folder)
+    elif chosen.part == "extrapolate":
+        write_docs(SCALING_PAGE, "extrapolation", extrapolate(chosen.folder))
     else:
         {"probe": probe, "crop": crop, "run": run}[chosen.part](chosen.folder, chosen.executor)
 

@@ -19,7 +19,7 @@ from helaseg.cells.rois import RoiConfig
 from helaseg.cells.track import TrackConfig
 from helaseg.core.grid import Grid
 from helaseg.core.volume import Volume
-from helaseg.errors import NothingFoundWarning, OutputExistsError
+from helaseg.errors import NothingFoundWarning, OutputExistsError, ParameterError
 from helaseg.io import open_volume, read_cells_csv, read_segmentation
 from helaseg.pipelines import batch
 from helaseg.pipelines.classical import RunConfig
@@ -214,6 +214,37 @@ def test_a_lost_file_is_made_again(
     batch.run(volume, copied, CONFIG)
     assert segmented == [2]
     assert_same(copied, finished)
+
+
+def test_damaged_intermediates_are_made_again_and_nothing_else(
+    copied: Path, finished: Path, volume: Volume, segmented: list[int]
+) -> None:
+    def damage(path: Path) -> None:
+        """Another byte in a file of the same size."""
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 255
+        path.write_bytes(data)
+
+    crop = next((copied / "rois").glob("roi_001_*"))
+    damage(next(iter(sorted((crop / "raw").iterdir()))))
+    damage(next((copied / "cells.ome.zarr").rglob("cell/0/c/*/*/*")))
+    other = next((copied / "rois").glob("roi_002_*")) / "labels.tif"
+    stamp = other.stat().st_mtime_ns
+    batch.run(volume, copied, CONFIG)
+    assert_same(copied, finished)
+    assert other.stat().st_mtime_ns == stamp
+    # The labels of the damaged crop are as good as ever.
+    assert segmented == []
+
+
+def test_an_array_in_memory_does_not_travel_to_other_processes(
+    volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "MAX_ARRAY_BYTES", 1000)
+    array = Volume(data=volume.read(), grid=volume.grid, name="array")
+    with pytest.raises(ParameterError, match=r"'array' lies in memory.*write_tiff.*open_volume"):
+        batch.run(array, tmp_path / "run", CONFIG, executor="processes:2")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_removed_cell_stays_away(

@@ -6,7 +6,6 @@ so that an interrupted job goes on where it stopped.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from helaseg import __version__
 from helaseg.cells.appearance import told_resin
 from helaseg.cells.ranking import rank_tracks
 from helaseg.cells.seams import SeamTally
 from helaseg.core.grid import Grid
-from helaseg.core.results import StepCost, installed_versions, plain_value
+from helaseg.core.results import StepCost
 from helaseg.core.volume import Volume
-from helaseg.errors import NothingFoundWarning
+from helaseg.errors import NothingFoundWarning, ParameterError
 from helaseg.execution import (
     Journal,
     Progress,
@@ -61,7 +62,11 @@ from helaseg.pipelines.classical import (
 from helaseg.pipelines.cropping import MANIFEST_NAME, cut_boxes, roi_name
 from helaseg.pipelines.overview import write_overview
 from helaseg.pipelines.paste import Piece, paste_slab, slabs_of
+from helaseg.pipelines.summary import write_summary
 from helaseg.pipelines.targets import target_of
+
+#: Larger arrays in memory do not go to other processes.
+MAX_ARRAY_BYTES = 2**27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +112,8 @@ def run(
     config : RunConfig, optional
         Settings.
     executor : str
-        ``"serial"``, ``"threads[:N]"`` or ``"processes[:N]"``: how many cells
-        are segmented at the same time.
+        ``"serial"``, ``"threads[:N]"``, ``"processes[:N]"`` or the address of a
+        dask scheduler: how many cells are segmented at the same time.
     overwrite : bool
         Replace an earlier run in the folder.
     progress : Progress, optional
@@ -123,6 +128,8 @@ def run(
     ------
     OutputExistsError
         If the folder holds something else.
+    ParameterError
+        If the volume is a large array in memory and the workers are other processes.
     JobError
         If the disk is full or a worker died; finished pieces are kept.
     """
@@ -130,6 +137,7 @@ def run(
     out = Path(out)
     key = fingerprint_of("run", fingerprint(volume), config, __version__)
     with make_executor(executor) as pool:
+        _check_travels(volume, pool)
         journal = claim_output(out, job="run", fingerprint=key, overwrite=overwrite)
         # What a kill has left half-written.
         remove_rooms(out)
@@ -138,8 +146,20 @@ def run(
         _crop(volume, out, cells, journal, pool, timer, progress)
         folders = _segment_cells(volume, out, cells, config, journal, key, pool, timer, progress)
     _paste(volume, out, cells, folders, journal, key, timer, progress)
-    _write_summary(volume, out, config, cells, timer.steps)
+    write_summary(volume, out, config, cells, timer.steps)
     return RunResult(out=out, cells=tuple(cells), segmentations=folders, steps=timer.steps)
+
+
+def _check_travels(volume: Volume, pool: WorkerPool) -> None:
+    """Refuse an array that each task would take along to another process."""
+    data = volume.data
+    if pool.shares_memory or not isinstance(data, np.ndarray) or data.nbytes <= MAX_ARRAY_BYTES:
+        return
+    msg = (
+        f"{volume.name!r} lies in memory and would be sent to a worker with every slice; write it "
+        "with helaseg.io.write_tiff and open it with open_volume, or use 'threads:N'"
+    )
+    raise ParameterError(msg)
 
 
 def _detect(
@@ -388,37 +408,3 @@ def _paste(
     write_seams_csv(seams, tally.seams(), volume.grid)
     journal.record("run/paste", print_, outputs=[target, seams], values=values)
     _add_costs(timer, values)
-
-
-def _write_summary(
-    volume: Volume,
-    out: Path,
-    config: RunConfig,
-    cells: Sequence[CellRow],
-    steps: Sequence[StepCost],
-) -> None:
-    overview = json.loads((out / "overview.json").read_text())
-    summary = {
-        "name": volume.name,
-        "grid": as_plain(volume.grid),
-        "input": {
-            "name": volume.name,
-            "shape": volume.shape,
-            "voxel_size_nm": volume.grid.voxel_size_nm,
-            "fingerprint": fingerprint(volume),
-        },
-        "n_cells": len(cells),
-        "config": as_plain(config),
-        "seed": config.seed,
-        "versions": installed_versions(),
-        "steps": [as_plain(cost) for cost in steps],
-        "overview": "overview.png",
-        "overview_z": overview["z"],
-        "overview_pixel_nm": overview["pixel_nm"],
-    }
-    with atomic_path(out / "run.json") as target:
-        target.write_text(_as_json(summary) + "\n", encoding="utf-8")
-
-
-def _as_json(value: Any) -> str:
-    return json.dumps(value, indent=1, default=plain_value)
