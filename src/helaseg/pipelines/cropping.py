@@ -121,7 +121,8 @@ def cut_boxes(
     if format == "nnunet":
         _write_dataset(Path(out) / "nnunet")
     pool = executor or make_executor("serial")
-    depth = int(getattr(volume.data, "chunk_depth", 1))
+    sources = [volume.data] if mask is None else [volume.data, mask.data]
+    depth = max(int(getattr(data, "chunk_depth", 1)) for data in sources)
     layers = _layers([cell.roi for cell in rows], depth)
     open_files: dict[int, CropFile] = {}
     finished = 0
@@ -144,7 +145,7 @@ def cut_boxes(
             yield _Layer(zs=layer, boxes=tuple((c, open_files[c.id]) for c in inside))
 
     def cut(layer: _Layer) -> int:
-        _cut_layer(volume, mask, layer, whole_windows=depth == 1)
+        _cut_layer(volume, mask, layer, together=depth == 1)
         return layer.zs.stop
 
     try:
@@ -208,26 +209,18 @@ def _layers(boxes: Sequence[Roi], depth: int) -> list[range]:
     return [range(k * depth, (k + 1) * depth) for k in sorted(needed)]
 
 
-def _cut_layer(
-    volume: Volume, mask: LabelVolume | None, layer: _Layer, *, whole_windows: bool
-) -> None:
-    """Read a layer and write its part of each box."""
-    if whole_windows:
-        window = _around([cell.roi for cell, _ in layer.boxes], volume.shape)
+def _cut_layer(volume: Volume, mask: LabelVolume | None, layer: _Layer, *, together: bool) -> None:
+    """Read a layer, for all boxes together or for each by itself, and write their parts."""
+    for boxes in (layer.boxes,) if together else ((box,) for box in layer.boxes):
+        window = _around([cell.roi for cell, _ in boxes], volume.shape)
         for z in layer.zs:
-            grey = _read(volume.data, z, window)
-            labels = None if mask is None else _read(mask.data, z, window)
-            for cell, file in layer.boxes:
-                file.put(z - cell.roi.start[0], _plane(cell, grey, labels, window))
-        return
-    for cell, file in layer.boxes:
-        window = _around([cell.roi], volume.shape)
-        for z in layer.zs:
-            if not cell.roi.start[0] <= z < cell.roi.stop[0]:
+            here = [(c, file) for c, file in boxes if c.roi.start[0] <= z < c.roi.stop[0]]
+            if not here:
                 continue
             grey = _read(volume.data, z, window)
             labels = None if mask is None else _read(mask.data, z, window)
-            file.put(z - cell.roi.start[0], _plane(cell, grey, labels, window))
+            for cell, file in here:
+                file.put(z - cell.roi.start[0], _plane(cell, grey, labels, window))
 
 
 def _around(boxes: Sequence[Roi], shape: tuple[int, int, int]) -> tuple[slice, slice]:
