@@ -11,6 +11,7 @@ import pytest
 
 from helaseg.cli.app import main
 from helaseg.cli.demo import cell_text, demo_config
+from helaseg.cli.reports import write_reports
 from helaseg.core.grid import Grid
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.io import read_cells_csv, write_tiff
@@ -80,6 +81,23 @@ def test_pages_that_are_up_to_date_stay(copied: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert f"{len(before) - 1} cells segmented" in out
     assert "report: " in out
+
+
+def test_pages_drawn_by_several_processes_are_the_same(copied: Path) -> None:
+    out = copied / "run"
+    folders = {int(f.name.split("_")[1]): f for f in sorted((out / "rois").iterdir())}
+    for number in (11, 12):
+        folders[number] = Path(shutil.copytree(folders[1], out / "rois" / f"roi_0{number}_1_1_1"))
+    before = {number: (f / "report.html").read_text() for number, f in folders.items()}
+    for folder in folders.values():
+        (folder / "report.html").unlink()
+    seen: list[int] = []
+    write_reports(out, folders, n_workers=2, progress=lambda step, done, total: seen.append(done))
+    assert seen == list(range(1, len(folders) + 1))
+    for number, folder in folders.items():
+        page = (folder / "report.html").read_text()
+        # A copy has the name of its own folder in it.
+        assert page == before[number].replace(folders[1].name, folder.name)
 
 
 def test_a_cell_that_moved_has_one_page(copied: Path) -> None:

@@ -13,6 +13,7 @@ from helaseg.cli.outputs import no_trace_without_work
 from helaseg.cli.plan import as_time, plan_run
 from helaseg.cli.reports import write_reports
 from helaseg.cli.session import session, show
+from helaseg.execution import parse_executor
 from helaseg.pipelines.classical import RunConfig
 
 
@@ -64,7 +65,12 @@ def run(
                 overwrite=common.overwrite,
                 progress=work.progress,
             )
-            page = write_reports(out, result.segmentations, progress=work.progress)
+            page = write_reports(
+                out,
+                result.segmentations,
+                n_workers=parse_executor(executor)[1],
+                progress=work.progress,
+            )
         seconds = sum(cost.seconds for cost in result.steps)
         work.say(f"{len(result.segmentations)} cells segmented in {as_time(seconds)}")
         work.say(f"report: {page}")
