@@ -15,6 +15,7 @@ from helaseg.core.results import StepCost
 from helaseg.errors import JobError, ParameterError
 from helaseg.execution import (
     StepTimer,
+    finished_map,
     make_executor,
     ordered_map,
     parse_executor,
@@ -169,6 +170,45 @@ def test_work_that_has_not_started_is_dropped_after_an_error() -> None:
     with pytest.raises(ParameterError, match="first"):
         run()
     assert len(started) <= 3
+
+
+@pytest.mark.parametrize("spec", ["serial", "threads:3", "processes:2"])
+def test_what_is_finished_comes_once_with_its_place(spec: str) -> None:
+    with make_executor(spec) as pool:
+        found = list(finished_map(pool, square, range(9)))
+        assert sorted(found) == [(k, k * k) for k in range(9)]
+        assert list(finished_map(pool, square, [])) == []
+    if spec == "serial":
+        assert found == sorted(found)
+
+
+def test_what_is_finished_does_not_wait_for_what_came_earlier() -> None:
+    first_may_end = threading.Event()
+
+    def work(k: int) -> int:
+        if k == 0:
+            assert first_may_end.wait(30)
+        return k
+
+    with make_executor("threads:2") as pool:
+        found = finished_map(pool, work, range(4))
+        early = [next(found)[0] for _ in range(3)]
+        assert sorted(early) == [1, 2, 3]
+        first_may_end.set()
+        assert list(found) == [(0, 0)]
+
+
+def test_an_error_ends_finished_work_as_it_ends_ordered_work() -> None:
+    with (
+        make_executor("threads:2") as pool,
+        pytest.raises(ParameterError, match="three is not a number"),
+    ):
+        list(finished_map(pool, fail_at_three, range(9)))
+    with (
+        make_executor("processes:1") as pool,
+        pytest.raises(JobError, match="a worker process died in step 'cells' after 3 finished"),
+    ):
+        list(finished_map(pool, die_at_three, range(9), step="cells"))
 
 
 def test_a_serial_pool_has_the_shape_of_an_executor() -> None:

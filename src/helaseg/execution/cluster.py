@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from helaseg import __version__
@@ -60,6 +60,7 @@ class ClusterPool:
         #: What comes out of a future when a worker was lost.
         self.lost: tuple[type[BaseException], ...] = (
             distributed.KilledWorker,
+            CancelledError,
             distributed.CancelledError,
             distributed.comm.CommClosedError,
         )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import (
+    FIRST_COMPLETED,
     BrokenExecutor,
     Executor,
     Future,
     ProcessPoolExecutor,
     ThreadPoolExecutor,
+    wait,
 )
 from contextlib import contextmanager
 from itertools import islice
@@ -256,6 +258,67 @@ def ordered_map(
     return _ordered_results(executor, function, iter(items), ahead, progress, name, total)
 
 
+def finished_map(
+    executor: WorkerPool,
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    step: str | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """Apply a function to each item; results come as they are finished.
+
+    For work that leaves its results on disk: each can be noted at once, though an earlier
+    item takes longer, and all is handed out at once, so that workers who join later
+    find some.
+
+    Parameters
+    ----------
+    executor, function, step
+        As in `ordered_map`.
+    items : sequence
+        All of them are submitted at once, unless the executor is serial.
+
+    Yields
+    ------
+    int, object
+        The place of an item, and what the function returned.
+
+    Raises
+    ------
+    JobError
+        As in `ordered_map`.
+    """
+    name = step or str(getattr(function, "__name__", "work"))
+    serial = executor.shares_memory and executor.n_workers == 1
+    waiting = iter(enumerate(items))
+    pending: dict[Future[Any], int] = {}
+    done = 0
+    try:
+        while True:
+            for place, item in islice(waiting, (1 if serial else len(items)) - len(pending)):
+                pending[executor.submit(function, item)] = place
+            if not pending:
+                return
+            ready = wait(pending, return_when=FIRST_COMPLETED).done
+            # What was finished before an error is not lost with it.
+            for future in sorted(ready, key=lambda f: f.exception() is not None):
+                result = future.result()
+                done += 1
+                yield pending.pop(future), result
+    except executor.lost as error:
+        raise _lost_worker(name, done) from error
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _lost_worker(step: str, done: int) -> JobError:
+    return JobError(
+        f"a worker process died in step '{step}' after {done} finished pieces, most often for "
+        "lack of memory; start again with fewer workers or a smaller memory limit"
+    )
+
+
 def _ordered_results(
     executor: WorkerPool,
     function: Callable[[Any], Any],
@@ -279,11 +342,7 @@ def _ordered_results(
                 progress(step, done, total)
             yield result
     except executor.lost as error:
-        msg = (
-            f"a worker process died in step '{step}' after {done} finished pieces, most often for "
-            "lack of memory; start again with fewer workers or a smaller memory limit"
-        )
-        raise JobError(msg) from error
+        raise _lost_worker(step, done) from error
     finally:
         for future in pending:
             future.cancel()

@@ -31,9 +31,9 @@ from helaseg.execution import (
     WorkerPool,
     claim_output,
     fingerprint_of,
+    finished_map,
     local_pool,
     make_executor,
-    ordered_map,
 )
 from helaseg.io import (
     CellRow,
@@ -351,7 +351,8 @@ def _segment_cells(
     ]
     done = len(cells) - len(waiting)
     with _hushed():
-        for cell, outcome in zip(waiting, ordered_map(pool, segment_one, tasks), strict=True):
+        for place, outcome in finished_map(pool, segment_one, tasks):
+            cell = waiting[place]
             values = {"steps": [as_plain(cost) for cost in outcome.steps]}
             journal.record(
                 f"run/cell/{cell.id}", prints[cell.id], outputs=outcome.outputs, values=values
