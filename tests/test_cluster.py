@@ -96,7 +96,7 @@ def test_work_that_kills_every_worker_is_one_line(address: str) -> None:
 
 def test_nobody_at_the_address_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("helaseg.execution.cluster.TIMEOUT_S", 1)
-    with pytest.raises(JobError, match=r"no dask scheduler answers at tcp://127.0.0.1:9; start"):
+    with pytest.raises(JobError, match=r"no dask scheduler answers at tcp://127.0.0.1:9; check"):
         make_executor("tcp://127.0.0.1:9")
 
 

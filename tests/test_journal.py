@@ -18,8 +18,10 @@ from helaseg.errors import DataFormatError, JobError, OutputExistsError, Paramet
 from helaseg.execution import (
     JOURNAL_NAME,
     Journal,
+    check_output,
     claim_output,
     fingerprint_of,
+    hold_output,
     make_executor,
     ordered_map,
 )
@@ -264,3 +266,35 @@ def test_removing_outputs_leaves_no_empty_folder(tmp_path):
     journal.remove_outputs(["one"])
     assert not (tmp_path / "rois").exists()
     assert journal.path.exists()
+
+
+def test_a_second_job_is_kept_out_while_one_writes(tmp_path: Path) -> None:
+    with hold_output(tmp_path / "out"):
+        with (
+            pytest.raises(OutputExistsError, match=r"another job is writing to .*out; wait"),
+            hold_output(tmp_path / "out"),
+        ):
+            pass
+        with hold_output(tmp_path / "other"):
+            pass
+    with hold_output(tmp_path / "out"):
+        pass
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_check_says_what_a_claim_would_and_changes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    check_output(out, job="run", fingerprint="a")
+    assert not out.exists()
+    claim_output(out, job="run", fingerprint="a")
+    before = (out / JOURNAL_NAME).read_bytes()
+    check_output(out, job="run", fingerprint="a")
+    check_output(out, job="run", fingerprint="b", overwrite=True)
+    for job, print_ in (("run", "b"), ("detect", "a")):
+        with pytest.raises(OutputExistsError, match="holds the job 'run' with another input"):
+            check_output(out, job=job, fingerprint=print_)
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="it holds other files"):
+        check_output(tmp_path / "foreign", job="run", fingerprint="a", overwrite=True)
+    assert (out / JOURNAL_NAME).read_bytes() == before

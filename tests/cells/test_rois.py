@@ -64,8 +64,8 @@ def test_the_other_borders():
 
 def test_a_box_is_fitted_unless_told_otherwise():
     box = roi(200, 4000, 3000, 2000.0)
-    # Slices 160 to 240 and a disk of 200 voxels, with 20 and 300 voxels of margin.
-    assert box == Roi(start=(140, 3500, 2500), stop=(261, 4501, 3501))
+    # Slices 160 to 240 and a disk of 200 voxels, with 30 and 300 voxels of margin.
+    assert box == Roi(start=(130, 3500, 2500), stop=(271, 4501, 3501))
 
 
 def test_a_fitted_box_holds_disks_and_margin():

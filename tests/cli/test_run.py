@@ -199,5 +199,5 @@ def test_the_demo_measures_phantom_cells_by_their_own_size() -> None:
     small = demo_config(PhantomConfig())
     assert small.track.min_length_nm == 64 * 50 / 4
     assert small.track.small_radius_nm == 1536 * 10 / 12
-    assert small.rois.margin_nm == (1000.0, 1536.0, 1536.0)
+    assert small.rois.margin_nm == (1500.0, 1536.0, 1536.0)
     assert demo_config(PhantomConfig(shape=(600, 8192, 8192))) == RunConfig()

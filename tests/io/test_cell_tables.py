@@ -158,6 +158,16 @@ def test_a_cell_outside_of_the_volume_is_refused(table):
         read_cells_csv(table, grid=GRID)
 
 
+def test_a_box_outside_of_the_volume_is_refused(table):
+    def change(rows):
+        rows[1]["roi_start_y"], rows[1]["roi_stop_y"] = "5000", "5500"
+        return rows
+
+    edited(table, change)
+    with pytest.raises(DataFormatError, match=r"line 3, .*: the box lies outside of the volume"):
+        read_cells_csv(table, grid=GRID)
+
+
 def test_a_table_that_a_spreadsheet_saved(table):
     before = read_cells_csv(table)
 
@@ -180,6 +190,7 @@ def test_a_table_that_a_spreadsheet_saved(table):
         ("roi_stop_x", "20", r"line 3, column 'roi_stop_x': a box must .* got 20 to 20"),
         ("roi_stop_z", "-1", r"line 3, column 'roi_stop_z': a box must stop after its start"),
         ("id", "1", r"line 3, column 'id': the id 1 comes twice"),
+        ("id", "-3", r"line 3, column 'id': an id must be 1 or more, got -3"),
         ("keep", "perhaps", r"line 3, column 'keep': 'yes' or 'no' was expected, got 'perhaps'"),
         ("flags", "lovely", r"line 3, column 'flags': unknown cell flag 'lovely'"),
     ],

@@ -254,6 +254,8 @@ def test_a_removed_cell_stays_away(
     result = batch.run(volume, copied, CONFIG)
     assert segmented == []
     assert 1 not in result.segmentations
+    assert not list((copied / "rois").glob("roi_001_*"))
+    assert "roi_001_" not in (copied / "crops.sha256").read_text()
     before, after = voxels(finished)["cell"], voxels(copied)["cell"]
     assert 1 in before
     assert 1 not in after

@@ -18,11 +18,11 @@ import zarr
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume, Volume
-from helaseg.errors import DataFormatError, GridMismatchError, JobError
+from helaseg.errors import DataFormatError, GridMismatchError, JobError, NothingFoundWarning
 from helaseg.execution import make_executor
 from helaseg.io import CellRow, open_volume, write_ome_zarr, write_tiff_slices
 from helaseg.io.manifest import relative_names, write_manifest
-from helaseg.pipelines.cropping import crop, cut_boxes, roi_name
+from helaseg.pipelines.cropping import crop, cut_boxes, roi_name, warn_of_other_labels
 from helaseg.pipelines.targets import read_target
 
 GRID = Grid(shape=(20, 64, 90), voxel_size_nm=(50, 10, 10), offset_nm=(100, 0, 30))
@@ -151,6 +151,15 @@ def test_a_mask_leaves_the_cell_alone(data: np.ndarray, tmp_path: Path) -> None:
     other = LabelVolume(data=np.zeros((3, 3, 3), np.uint8), grid=small)
     with pytest.raises(GridMismatchError, match="'volume' and 'mask' must share one grid"):
         crop(Volume(data=data, grid=GRID), cells(), tmp_path / "b", mask=other)
+
+
+def test_a_mask_of_other_cells_is_told() -> None:
+    labels = np.zeros(GRID.shape, np.uint16)
+    labels[:, :, :45] = 1
+    mask = LabelVolume(data=labels, grid=GRID)
+    with pytest.warns(NothingFoundWarning, match="does not have the cells 2, 3, 4 at their cent"):
+        warn_of_other_labels(mask, cells())
+    warn_of_other_labels(mask, cells()[:1])
 
 
 def test_chunks_are_read_in_layers(

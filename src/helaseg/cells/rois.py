@@ -33,8 +33,9 @@ class RoiConfig:
         50 x 10 x 10 nm.
     margin_nm : tuple of float
         Added on both sides of a fitted box, z, y, x. Detections are a probe
-        apart in z, and the disk is the largest that fits into the cell:
-        protrusions and corners reach farther (real slices: up to 3 µm).
+        (1 µm) apart in z and begin below the pole, and the disk is the largest
+        that fits into the cell: protrusions and corners reach farther (real
+        slices: up to 3 µm).
     border : {"shift", "clip", "pad"}
         A box that leaves the volume is moved inside (published), cut off, or
         left as it is, to be padded by who reads it. A moved box that is larger
@@ -43,7 +44,7 @@ class RoiConfig:
 
     mode: Literal["fixed", "fitted"] = "fitted"
     size_nm: tuple[float, float, float] = (15000.0, 20000.0, 20000.0)
-    margin_nm: tuple[float, float, float] = (1000.0, 3000.0, 3000.0)
+    margin_nm: tuple[float, float, float] = (1500.0, 3000.0, 3000.0)
     border: Literal["shift", "clip", "pad"] = "shift"
 
     def __post_init__(self) -> None:

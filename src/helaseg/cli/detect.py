@@ -18,7 +18,7 @@ from helaseg.cli.outputs import files_named, output_folder, remove_files
 from helaseg.cli.plan import plan_crop, plan_detect
 from helaseg.cli.session import session, show
 from helaseg.errors import ParameterError
-from helaseg.execution import fingerprint_of
+from helaseg.execution import check_output, fingerprint_of
 
 
 @Parameter(name="*", group=SETTINGS)
@@ -165,9 +165,18 @@ def crop(
             known = ", ".join(str(row.id) for row in rows)
             msg = f"'--ids' must be cells of {cells} ({known}), got {unknown}"
             raise ParameterError(msg)
+        listed = {f"crop/{row.id}" for row in rows}
         rows = [row for row in rows if not ids or row.id in ids]
         plan = plan_crop(image.grid, [row.roi.shape for row in rows])
+        key = fingerprint_of("crop", io.fingerprint(image))
+        claim: dict[str, Any] = {
+            "job": "crop",
+            "fingerprint": key,
+            "overwrite": common.overwrite,
+            "beside": ("detect",),
+        }
         if common.dry_run:
+            check_output(out, **claim)
             show(plan.text(common))
         plan.check_disk(out)
         if common.dry_run:
@@ -177,23 +186,28 @@ def crop(
         from helaseg.core.volume import LabelVolume
         from helaseg.execution import local_pool, make_executor
         from helaseg.io.manifest import relative_names, write_manifest
-        from helaseg.pipelines.cropping import MANIFEST_NAME, cut_boxes, roi_name
+        from helaseg.pipelines.cropping import (
+            MANIFEST_NAME,
+            cut_boxes,
+            roi_name,
+            warn_of_other_labels,
+        )
 
         labels = None
         if mask is not None:
             painted = io.open_volume(mask, image.grid.voxel_size_nm)
             labels = LabelVolume(data=painted.data, grid=painted.grid)
-        key = fingerprint_of("crop", io.fingerprint(image))
-        with output_folder(
-            out, job="crop", fingerprint=key, overwrite=common.overwrite, beside=("detect",)
-        ) as journal:
+            warn_of_other_labels(labels, rows)
+        with output_folder(out, **claim) as journal:
             masked = None if labels is None else io.fingerprint(labels)
             prints = {
                 row.id: fingerprint_of(key, row.roi, roi_name(row), format, masked) for row in rows
             }
             open_rows = [r for r in rows if not journal.is_done(f"crop/{r.id}", prints[r.id])]
-            # A box that was edited takes the place of the earlier one.
+            # A box that was edited takes the place of the earlier one, a dropped one goes.
             journal.remove_outputs(f"crop/{row.id}" for row in open_rows)
+            cut_before = {key for key in journal.keys if key.startswith("crop/")}
+            journal.remove_outputs(cut_before - listed)
             with make_executor(executor_spec) as executor, local_pool(executor) as threads:
                 for box in cut_boxes(
                     io.to_uint8(image),
@@ -212,9 +226,9 @@ def crop(
                         digests=box.digests,
                     )
             digests: dict[str, str] = {}
-            for key in journal.keys:
-                if key.startswith("crop/"):
-                    digests |= journal.values(key)["sha256"]
+            for done in listed & set(journal.keys):
+                if all(path.exists() for path in journal.outputs(done)):
+                    digests |= journal.values(done)["sha256"]
             write_manifest(out / MANIFEST_NAME, digests)
         earlier = len(rows) - len(open_rows)
         work.say(f"{len(open_rows)} boxes cut, {earlier} were there: {out / 'rois'}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helaseg.execution import JOURNAL_NAME, Journal, claim_output
+from helaseg.execution import JOURNAL_NAME, Journal, claim_output, hold_output
 from helaseg.io import remove_rooms
 
 
@@ -39,14 +39,18 @@ def output_folder(
     """
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     before = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    journal = claim_output(
-        out, job=job, fingerprint=fingerprint, overwrite=overwrite, beside=beside
-    )
-    remove_rooms(out)
     try:
-        yield journal
+        with hold_output(out):
+            journal = claim_output(
+                out, job=job, fingerprint=fingerprint, overwrite=overwrite, beside=beside
+            )
+            remove_rooms(out)
+            try:
+                yield journal
+            except BaseException:
+                _drop_unrecorded(out, journal, before)
+                raise
     except BaseException:
-        _drop_unrecorded(out, journal, before)
         _remove_empty(made)
         raise
 

@@ -13,7 +13,7 @@ from helaseg.cli.outputs import no_trace_without_work
 from helaseg.cli.plan import as_time, plan_run
 from helaseg.cli.reports import write_reports
 from helaseg.cli.session import session, show
-from helaseg.execution import parse_executor
+from helaseg.execution import check_output, parse_executor
 from helaseg.pipelines.classical import RunConfig
 
 
@@ -38,6 +38,7 @@ def run(
     with session(common, computes=True) as work:
         image = input_options.open(volume)
         from helaseg.io import read_cells_csv, to_uint8
+        from helaseg.pipelines import batch
 
         table = out / "cells.csv"
         known = read_cells_csv(table, grid=image.grid) if table.is_file() else None
@@ -47,14 +48,15 @@ def run(
             boxes=None if known is None else [cell.roi.shape for cell in known],
         )
         if common.dry_run:
-            measured = calibrate(to_uint8(image))
+            image = to_uint8(image)
+            key = batch.run_key(image, settings)
+            check_output(out, job="run", fingerprint=key, overwrite=common.overwrite)
+            measured = calibrate(image)
             show(plan.text(common, slowness=measured.slowness) + "\n" + measured.text)
         plan.check_disk(out)
         if common.dry_run:
             return
         executor = plan.executor(common)
-
-        from helaseg.pipelines import batch
 
         with no_trace_without_work(out):
             result = batch.run(

@@ -26,7 +26,14 @@ from helaseg.execution.executors import (
     parse_executor,
     usable_cores,
 )
-from helaseg.execution.journal import JOURNAL_NAME, Journal, claim_output, fingerprint_of
+from helaseg.execution.journal import (
+    JOURNAL_NAME,
+    Journal,
+    check_output,
+    claim_output,
+    fingerprint_of,
+    hold_output,
+)
 
 __all__ = [
     "JOURNAL_NAME",
@@ -38,9 +45,11 @@ __all__ = [
     "StepTimer",
     "WorkerPool",
     "cached_kernels",
+    "check_output",
     "claim_output",
     "fingerprint_of",
     "finished_map",
+    "hold_output",
     "kernel_cache_places",
     "local_pool",
     "make_executor",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any
@@ -12,7 +13,7 @@ from helaseg._threads import limit_threads, usable_cores
 from helaseg.errors import JobError
 
 #: How long a scheduler and its first worker may take to answer.
-TIMEOUT_S = 30
+TIMEOUT_S = 15
 
 
 class ClusterPool:
@@ -40,12 +41,16 @@ class ClusterPool:
 
     def __init__(self, address: str) -> None:
         distributed = require("distributed", extra="cluster", reason=f"executor {address!r}")
+        # Its client writes tracebacks of lost connections, which come out as errors here.
+        self._logger = logging.getLogger("distributed.client")
+        self._level = self._logger.level
+        self._logger.setLevel(logging.CRITICAL)
         try:
             self._client = distributed.Client(address, timeout=TIMEOUT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             msg = (
-                f"no dask scheduler answers at {address}; start one with 'dask scheduler' and "
-                f"workers with 'dask worker {address}'"
+                f"no dask scheduler answers at {address}; check the address, or start one with "
+                "'dask scheduler' and workers with 'dask worker' and the address that it prints"
             )
             raise JobError(msg) from error
         try:
@@ -96,6 +101,7 @@ class ClusterPool:
         """Let go of the scheduler; its workers stay for others."""
         self._pool.shutdown(wait=wait and not cancel_futures)
         self._client.close()
+        self._logger.setLevel(self._level)
 
     def __enter__(self) -> ClusterPool:
         return self

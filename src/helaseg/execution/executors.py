@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import re
 from collections import deque
@@ -21,6 +22,8 @@ from typing import Any, Protocol, TypeVar
 
 from helaseg._threads import begin_worker, share_of_threads, usable_cores
 from helaseg.errors import JobError, ParameterError
+
+_log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -75,6 +78,8 @@ class _CancelOnError(Executor):
     shares_memory = True
 
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> bool | None:
+        if kind is KeyboardInterrupt:
+            _log.warning("stopping after what is under way; Ctrl-C again stops at once")
         self.shutdown(wait=True, cancel_futures=kind is not None)
         return None
 
@@ -306,16 +311,21 @@ def finished_map(
                 done += 1
                 yield pending.pop(future), result
     except executor.lost as error:
-        raise _lost_worker(name, done) from error
+        raise _lost_worker(name, done, error) from error
     finally:
         for future in pending:
             future.cancel()
 
 
-def _lost_worker(step: str, done: int) -> JobError:
+def _lost_worker(step: str, done: int, error: BaseException) -> JobError:
+    if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
+        return JobError(
+            f"a worker process died in step '{step}' after {done} finished pieces, most often for "
+            "lack of memory; start again with fewer workers or a smaller memory limit"
+        )
     return JobError(
-        f"a worker process died in step '{step}' after {done} finished pieces, most often for "
-        "lack of memory; start again with fewer workers or a smaller memory limit"
+        f"the scheduler was lost in step '{step}' after {done} finished pieces; start it and its "
+        "workers, then the same command again"
     )
 
 
@@ -342,7 +352,7 @@ def _ordered_results(
                 progress(step, done, total)
             yield result
     except executor.lost as error:
-        raise _lost_worker(step, done) from error
+        raise _lost_worker(step, done, error) from error
     finally:
         for future in pending:
             future.cancel()

@@ -8,7 +8,8 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from helaseg.errors import DataFormatError, JobError, OutputExistsError, Paramet
 
 #: Name of the journal in an output folder.
 JOURNAL_NAME = "journal.jsonl"
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _JOB_PREFIX = "job:"
 _log = logging.getLogger(__name__)
@@ -245,6 +251,56 @@ class Journal:
         self._torn = False
 
 
+@contextmanager
+def hold_output(out: Path | str) -> Iterator[None]:
+    """Keep other jobs out of an output folder while a ``with`` block runs.
+
+    The folder is made. Nothing is left of the hold when the process ends, however it
+    ends; where the system knows no such locks there is none.
+
+    Raises
+    ------
+    OutputExistsError
+        If another job is writing there.
+    """
+    folder = Path(out)
+    if fcntl is None or (folder.exists() and not folder.is_dir()):
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        msg = f"cannot make the output folder {folder}: {error.strerror}; choose another place"
+        raise JobError(msg) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = (
+                f"another job is writing to {folder}; wait until it has ended, or choose another "
+                "folder"
+            )
+            raise OutputExistsError(msg) from error
+        except OSError:
+            _log.info("%s: this file system has no locks", folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_output(
+    out: Path | str,
+    *,
+    job: str,
+    fingerprint: str,
+    overwrite: bool = False,
+    beside: Iterable[str] = (),
+) -> None:
+    """Raise what `claim_output` would raise, and change nothing."""
+    _claim(Path(out), job, fingerprint, overwrite, beside)
+
+
 def claim_output(
     out: Path | str,
     *,
@@ -281,7 +337,21 @@ def claim_output(
     OutputExistsError
         If the folder holds another job or foreign files, or is a file.
     """
-    folder = Path(out)
+    journal, mine, shared = _claim(Path(out), job, fingerprint, overwrite, beside)
+    if overwrite and not shared:
+        journal.clear()
+        mine = False
+    elif overwrite:
+        journal.remove_outputs(key for key in journal.keys if key.startswith(f"{job}/"))
+    if not mine:
+        journal.record(_JOB_PREFIX + job, fingerprint)
+    return journal
+
+
+def _claim(
+    folder: Path, job: str, fingerprint: str, overwrite: bool, beside: Iterable[str]
+) -> tuple[Journal, bool, bool]:
+    """The journal of a folder, whether it is that of this very job, and shared with others."""
     if folder.exists() and not folder.is_dir():
         msg = f"the output {folder} must be a folder, it is a file; choose another place"
         raise OutputExistsError(msg)
@@ -295,21 +365,16 @@ def claim_output(
     owners = {key.removeprefix(_JOB_PREFIX) for key in journal.keys if key.startswith(_JOB_PREFIX)}
     guests = owners - {job, *beside}
     mine = journal.is_done(_JOB_PREFIX + job, fingerprint)
-    if overwrite and owners <= {job} | guests:
-        journal.clear()
-        mine = False
-    elif overwrite and not guests:
-        journal.remove_outputs(key for key in journal.keys if key.startswith(f"{job}/"))
-    elif guests or (job in owners and not mine):
+    shared = not owners <= {job} | guests
+    refused = guests or (job in owners and not mine)
+    if refused and (not overwrite or (shared and guests)):
         holder = ", ".join(sorted(guests or {job}))
         msg = (
             f"the output folder {folder} holds the job '{holder}' with another input or other "
             "settings; choose another folder, or give --overwrite to replace it"
         )
         raise OutputExistsError(msg)
-    if not mine:
-        journal.record(_JOB_PREFIX + job, fingerprint)
-    return journal
+    return journal, mine, shared
 
 
 def _state_of(path: Path) -> dict[str, int] | None:

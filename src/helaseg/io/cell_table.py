@@ -164,6 +164,8 @@ def read_cells_csv(path: str | os.PathLike[str], *, grid: Grid | None = None) ->
     seen: set[int] = set()
     for row in read_rows(path, CELL_COLUMNS):
         number = row.integer("id")
+        if number < 1:
+            raise row.error("id", f"an id must be 1 or more, got {number}")
         if number in seen:
             raise row.error("id", f"the id {number} comes twice")
         seen.add(number)
@@ -206,6 +208,9 @@ def _complete(row: TableRow, number: int, grid: Grid) -> CellRow:
         box = _box_around(centroid, [min(n, max(1, round(s / v))) for s, v, n in sizes], grid)
     else:
         box = _read_box(row)
+        if box.clip(grid.shape).is_empty:
+            text = f"the box lies outside of the volume of {grid.shape} voxels"
+            raise row.error("roi_start_z", text)
         if not box.contains([round(c) for c in centroid]):
             box = _box_around(centroid, box.shape, grid)
     inside = box.clip(grid.shape)

@@ -32,8 +32,10 @@ from helaseg.execution import (
     claim_output,
     fingerprint_of,
     finished_map,
+    hold_output,
     local_pool,
     make_executor,
+    parse_executor,
 )
 from helaseg.io import (
     CellRow,
@@ -135,9 +137,9 @@ def run(
     """
     config = config or RunConfig()
     out = Path(out)
-    key = fingerprint_of("run", fingerprint(volume), config, __version__)
-    with make_executor(executor) as pool:
-        _check_travels(volume, pool)
+    key = run_key(volume, config)
+    _check_travels(volume, executor)
+    with hold_output(out), make_executor(executor) as pool:
         journal = claim_output(out, job="run", fingerprint=key, overwrite=overwrite)
         # What a kill has left half-written.
         remove_rooms(out)
@@ -145,15 +147,21 @@ def run(
         cells = _detect(volume, out, config, journal, key, pool, timer, progress)
         _crop(volume, out, cells, journal, pool, timer, progress)
         folders = _segment_cells(volume, out, cells, config, journal, key, pool, timer, progress)
-    _paste(volume, out, cells, folders, journal, key, timer, progress)
-    write_summary(volume, out, config, cells, timer.steps)
+        _paste(volume, out, cells, folders, journal, key, timer, progress)
+        write_summary(volume, out, config, cells, timer.steps)
     return RunResult(out=out, cells=tuple(cells), segmentations=folders, steps=timer.steps)
 
 
-def _check_travels(volume: Volume, pool: WorkerPool) -> None:
+def run_key(volume: Volume, config: RunConfig) -> str:
+    """What tells one run from another: input, settings and version."""
+    return fingerprint_of("run", fingerprint(volume), config, __version__)
+
+
+def _check_travels(volume: Volume, executor: str) -> None:
     """Refuse an array that each task would take along to another process."""
     data = volume.data
-    if pool.shares_memory or not isinstance(data, np.ndarray) or data.nbytes <= MAX_ARRAY_BYTES:
+    stays = parse_executor(executor)[0] in ("serial", "threads")
+    if stays or not isinstance(data, np.ndarray) or data.nbytes <= MAX_ARRAY_BYTES:
         return
     msg = (
         f"{volume.name!r} lies in memory and would be sent to a worker with every slice; write it "
@@ -215,6 +223,11 @@ def _crop(
     """Cut the boxes that are not there yet, all in one pass through the volume."""
     source = fingerprint(volume)
     prints = {cell.id: fingerprint_of(source, cell.roi, roi_name(cell)) for cell in cells}
+    # Of cells that were dropped from the table nothing stays that a later look could take
+    # for a result.
+    current = {f"run/{part}/{c.id}" for c in cells for part in ("crop", "cell", "report")}
+    gone = ("run/crop/", "run/cell/", "run/report/")
+    journal.remove_outputs(k for k in journal.keys if k.startswith(gone) and k not in current)
     waiting = [c for c in cells if not journal.is_done(f"run/crop/{c.id}", prints[c.id])]
     journal.remove_outputs(f"run/crop/{cell.id}" for cell in waiting)
     with local_pool(pool) as threads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from helaseg.core.grid import Roi
 from helaseg.core.volume import LabelVolume, Sliceable, Volume
+from helaseg.errors import NothingFoundWarning
 from helaseg.execution import Progress, WorkerPool, make_executor, ordered_map
 from helaseg.io import CellRow, atomic_path
 from helaseg.io.crop_files import CropFile, CropFormat, open_crop_file
@@ -191,6 +193,29 @@ def crop(
     )
     paths = {box.cell.id: box.path for box in made}
     return [paths[cell.id] for cell in rows]
+
+
+def warn_of_other_labels(mask: LabelVolume, cells: Iterable[CellRow]) -> None:
+    """Warn of cells whose place has not their id in a mask: it may be of other cells.
+
+    Warns
+    -----
+    NothingFoundWarning
+        Naming the cells.
+    """
+    other = []
+    for cell in cells:
+        place = tuple(
+            min(max(round(c), 0), n - 1) for c, n in zip(cell.centroid_vx, mask.shape, strict=True)
+        )
+        if int(mask.data[place]) != cell.id:
+            other.append(str(cell.id))
+    if other:
+        msg = (
+            f"the mask does not have the cells {', '.join(other)} at their centroids: their crops "
+            "may be empty, or show another cell; give labels with the ids of cells.csv"
+        )
+        warnings.warn(msg, NothingFoundWarning, stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
