@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from helaseg.execution import (
     hold_output,
     local_pool,
     make_executor,
+    ordered_map,
     parse_executor,
 )
 from helaseg.io import (
@@ -147,7 +149,7 @@ def run(
         cells = _detect(volume, out, config, journal, key, pool, timer, progress)
         _crop(volume, out, cells, journal, pool, timer, progress)
         folders = _segment_cells(volume, out, cells, config, journal, key, pool, timer, progress)
-        _paste(volume, out, cells, folders, journal, key, timer, progress)
+        _paste(volume, out, cells, folders, journal, key, pool, timer, progress)
         write_summary(volume, out, config, cells, timer.steps)
     return RunResult(out=out, cells=tuple(cells), segmentations=folders, steps=timer.steps)
 
@@ -390,6 +392,7 @@ def _paste(
     folders: Mapping[int, Path],
     journal: Journal,
     key: str,
+    pool: WorkerPool,
     timer: StepTimer,
     progress: Progress | None,
 ) -> None:
@@ -400,7 +403,7 @@ def _paste(
         _add_costs(timer, journal.values("run/paste"))
         return
     step = StepTimer()
-    with step.measured("paste"), atomic_path(target) as temporary:
+    with step.measured("paste"), local_pool(pool) as threads, atomic_path(target) as temporary:
         arrays = create_label_zarr(temporary, volume.grid, names=("cell", "nucleus"))
         pieces = [Piece.of(cell, folders[cell.id]) for cell in cells]
         tally = SeamTally(
@@ -409,8 +412,11 @@ def _paste(
             volume.grid,
         )
         slabs = list(slabs_of(volume.shape, block_shape(arrays["cell"])))
-        for done, slab in enumerate(slabs, start=1):
-            pasted = paste_slab(pieces, slab)
+        # A slab takes 0.3 GB: no more of them than threads at a time.
+        pasted_slabs = ordered_map(
+            threads, partial(paste_slab, pieces), slabs, window=threads.n_workers
+        )
+        for done, (slab, pasted) in enumerate(zip(slabs, pasted_slabs, strict=True), start=1):
             write_block(arrays["cell"], slab, pasted.cell)
             write_block(arrays["nucleus"], slab, pasted.nucleus)
             tally.add(slab, pasted.cell, pasted.contested)

@@ -15,13 +15,16 @@ from helaseg.io import CellRow, read_segmentation
 
 
 def slabs_of(shape: tuple[int, int, int], chunk: tuple[int, int, int]) -> Iterator[Roi]:
-    """Boxes of whole chunks over the full width, about 3e7 voxels each."""
+    """Boxes of whole chunks, about 3e7 voxels each, wide rather than long."""
     depth = chunk[0]
-    rows = max(1, int(3e7 / (depth * shape[2])) // chunk[1]) * chunk[1]
+    columns = max(1, int(3e7 / (depth * chunk[1])) // chunk[2]) * chunk[2]
+    columns = min(columns, -(-shape[2] // chunk[2]) * chunk[2])
+    rows = max(1, int(3e7 / (depth * columns)) // chunk[1]) * chunk[1]
     for z in range(0, shape[0], depth):
         for y in range(0, shape[1], rows):
-            stop = (min(z + depth, shape[0]), min(y + rows, shape[1]), shape[2])
-            yield Roi(start=(z, y, 0), stop=stop)
+            for x in range(0, shape[2], columns):
+                stop = (z + depth, y + rows, x + columns)
+                yield Roi(start=(z, y, x), stop=stop).clip(shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
