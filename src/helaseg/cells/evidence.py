@@ -22,6 +22,7 @@ from helaseg.cells.crop_grey import CropGrey, find_damaged, measure_crop
 from helaseg.cells.evidence_config import EvidenceConfig
 from helaseg.cells.noise import line_noise
 from helaseg.cells.pixels import join_pixels, joined_pixels
+from helaseg.cells.steady_resin import steady_resin
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
@@ -227,6 +228,7 @@ def collect_evidence(
             # Without lines the cells of the slices beside would run into each other there.
             nearest = seen_slices[np.argmin(np.abs(seen_slices - missing))]
             resin[missing], ridge[missing] = resin[nearest], ridge[nearest]
+    steady_resin(resin, grid)
     return Evidence(
         ridge=ridge,
         oblique=oblique,
