@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helaseg.cells.steady_resin import steady_resin
+from helaseg.cells.steady_resin import keep_dark_cells, steady_resin
 from helaseg.core.grid import Grid
 
 GRID = Grid(shape=(9, 200, 240), voxel_size_nm=(50, 20, 20))
@@ -58,4 +58,30 @@ def test_thick_slices_and_few_slices_are_left_alone():
     thick = Grid(shape=GRID.shape, voxel_size_nm=(200, 20, 20))
     assert steady_resin(resin, thick) == 0
     assert steady_resin(resin[3:5], GRID.crop(GRID.roi)) == 0
+    np.testing.assert_array_equal(resin, before)
+
+
+def test_a_leak_through_several_slices_is_turned_back_where_it_is_dark(rng):
+    want = ball()
+    grey = np.where(want, 200.0, 100.0)[:, ::2, ::2] + rng.normal(0, 5, (9, 100, 120))
+    resin = want.copy()
+    resin[5:, 60:140, 70:150] = True
+    flipped = np.count_nonzero(resin != want)
+    assert keep_dark_cells(resin, grey.astype(np.uint8), 150.0, GRID) == 4
+    assert np.count_nonzero(resin != want) < 0.02 * flipped
+    # What has become bright is resin.
+    resin = want.copy()
+    resin[5:, 60:140, 70:150] = True
+    grey[5:, 30:70, 35:75] = 200
+    before = resin.copy()
+    assert keep_dark_cells(resin, grey.astype(np.uint8), 150.0, GRID) == 0
+    np.testing.assert_array_equal(resin, before)
+
+
+def test_a_cell_that_narrows_or_ends_is_left_alone(rng):
+    resin = ball()
+    resin[7:] = True
+    grey = np.where(resin, 200.0, 100.0)[:, ::2, ::2] + rng.normal(0, 5, (9, 100, 120))
+    before = resin.copy()
+    assert keep_dark_cells(resin, grey.astype(np.uint8), 150.0, GRID) == 0
     np.testing.assert_array_equal(resin, before)

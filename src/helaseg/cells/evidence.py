@@ -22,7 +22,7 @@ from helaseg.cells.crop_grey import CropGrey, find_damaged, measure_crop
 from helaseg.cells.evidence_config import EvidenceConfig
 from helaseg.cells.noise import line_noise
 from helaseg.cells.pixels import join_pixels, joined_pixels
-from helaseg.cells.steady_resin import steady_resin
+from helaseg.cells.steady_resin import keep_dark_cells, steady_resin
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
@@ -229,6 +229,9 @@ def collect_evidence(
             nearest = seen_slices[np.argmin(np.abs(seen_slices - missing))]
             resin[missing], ridge[missing] = resin[nearest], ridge[nearest]
     steady_resin(resin, grid)
+    if look.resin == "bright" and look.threshold is not None:
+        level = (look.threshold - scale.low) * 255 / (scale.high - scale.low)
+        keep_dark_cells(resin, grey, level, grid)
     return Evidence(
         ridge=ridge,
         oblique=oblique,
