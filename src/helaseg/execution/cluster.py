@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack
 from typing import Any
 
 from helaseg import __version__
 from helaseg._optional import require
 from helaseg._threads import limit_threads, usable_cores
 from helaseg.errors import JobError
+from helaseg.execution.executors import SCHEDULER_LOST, WORKER_DIED, Losses
 
 #: How long a scheduler and its first worker may take to answer.
 TIMEOUT_S = 15
@@ -42,33 +44,34 @@ class ClusterPool:
     def __init__(self, address: str) -> None:
         distributed = require("distributed", extra="cluster", reason=f"executor {address!r}")
         # Its client writes tracebacks of lost connections, which come out as errors here.
-        self._logger = logging.getLogger("distributed.client")
-        self._level = self._logger.level
-        self._logger.setLevel(logging.CRITICAL)
+        self._after = ExitStack()
+        logger = logging.getLogger("distributed.client")
+        self._after.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)
         try:
             self._client = distributed.Client(address, timeout=TIMEOUT_S, set_as_default=False)
+            self._after.callback(self._client.close)
+            self._wait_for_workers()
+            self._check_versions()
         except (OSError, ValueError) as error:
+            self._after.close()
             msg = (
                 f"no dask scheduler answers at {address}; check the address, or start one with "
                 "'dask scheduler' and workers with 'dask worker' and the address that it prints"
             )
             raise JobError(msg) from error
-        try:
-            self._wait_for_workers()
-            self._check_versions()
         except BaseException:
-            self._client.close()
+            self._after.close()
             raise
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         self.n_workers = sum(int(worker["nthreads"]) for worker in workers)
         self._pool = self._client.get_executor(pure=False)
-        #: What comes out of a future when a worker was lost.
-        self.lost: tuple[type[BaseException], ...] = (
-            distributed.KilledWorker,
-            CancelledError,
-            distributed.CancelledError,
-            distributed.comm.CommClosedError,
-        )
+        self.lost: Losses = {
+            distributed.KilledWorker: WORKER_DIED,
+            CancelledError: SCHEDULER_LOST,
+            distributed.CancelledError: SCHEDULER_LOST,
+            distributed.comm.CommClosedError: SCHEDULER_LOST,
+        }
 
     def _wait_for_workers(self) -> None:
         try:
@@ -100,8 +103,7 @@ class ClusterPool:
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let go of the scheduler; its workers stay for others."""
         self._pool.shutdown(wait=wait and not cancel_futures)
-        self._client.close()
-        self._logger.setLevel(self._level)
+        self._after.close()
 
     def __enter__(self) -> ClusterPool:
         return self

@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -18,6 +18,7 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from helaseg._threads import begin_worker, share_of_threads, usable_cores
@@ -30,6 +31,17 @@ Result = TypeVar("Result")
 
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s:/]+:\d+")
 _KINDS = "'serial', 'threads', 'threads:N', 'processes', 'processes:N' or 'tcp://HOST:PORT'"
+
+
+Losses = Mapping[type[BaseException], tuple[str, str]]
+WORKER_DIED = (
+    "a worker process died",
+    ", most often for lack of memory; start again with fewer workers or a smaller memory limit",
+)
+SCHEDULER_LOST = (
+    "the scheduler was lost",
+    "; start it and its workers, then the same command again",
+)
 
 
 class Progress(Protocol):
@@ -54,8 +66,8 @@ class WorkerPool(Protocol):
         ...
 
     @property
-    def lost(self) -> tuple[type[BaseException], ...]:
-        """What comes out of a future when its worker died."""
+    def lost(self) -> Losses:
+        """Errors of a future that no function raised, with what happened and what to do."""
         ...
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -74,7 +86,7 @@ class WorkerPool(Protocol):
 class _CancelOnError(Executor):
     """After an error in the ``with`` block, work that has not started is dropped."""
 
-    lost: tuple[type[BaseException], ...] = (BrokenExecutor,)
+    lost: Losses = MappingProxyType({BrokenExecutor: WORKER_DIED})
     shares_memory = True
 
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> bool | None:
@@ -310,23 +322,16 @@ def finished_map(
                 result = future.result()
                 done += 1
                 yield pending.pop(future), result
-    except executor.lost as error:
-        raise _lost_worker(name, done, error) from error
+    except tuple(executor.lost) as error:
+        raise _loss(executor, name, done, error) from error
     finally:
         for future in pending:
             future.cancel()
 
 
-def _lost_worker(step: str, done: int, error: BaseException) -> JobError:
-    if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
-        return JobError(
-            f"a worker process died in step '{step}' after {done} finished pieces, most often for "
-            "lack of memory; start again with fewer workers or a smaller memory limit"
-        )
-    return JobError(
-        f"the scheduler was lost in step '{step}' after {done} finished pieces; start it and its "
-        "workers, then the same command again"
-    )
+def _loss(executor: WorkerPool, step: str, done: int, error: BaseException) -> JobError:
+    what, advice = next(said for kind, said in executor.lost.items() if isinstance(error, kind))
+    return JobError(f"{what} in step '{step}' after {done} finished pieces{advice}")
 
 
 def _ordered_results(
@@ -351,8 +356,8 @@ def _ordered_results(
             if progress is not None:
                 progress(step, done, total)
             yield result
-    except executor.lost as error:
-        raise _lost_worker(step, done, error) from error
+    except tuple(executor.lost) as error:
+        raise _loss(executor, step, done, error) from error
     finally:
         for future in pending:
             future.cancel()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from helaseg.io.tiff_write import allocate_tiff, encode_slice, slice_name
 CropFormat = Literal["tiff", "tiff-stack", "ome-zarr", "nnunet"]
 
 
-class CropFile:
+class CropFile(ABC):
     """One crop that is being written; nothing shows at its place before `finish`.
 
     Parameters
@@ -77,8 +78,9 @@ class CropFile:
             error = JobError(f"{self.target} was not finished")
             self._room.__exit__(JobError, error, None)
 
+    @abstractmethod
     def _put(self, k: int, plane: NDArray[Any]) -> None:
-        raise NotImplementedError
+        """Write a slice; nobody else writes to this crop meanwhile."""
 
     def _close(self) -> list[tuple[Path, str]]:
         """Complete the files; their paths relative to the target, with checksums."""
@@ -108,20 +110,38 @@ class SliceFolder(CropFile):
         return [(Path(name), self._digests[name]) for name in sorted(self._digests)]
 
 
-class StackFile(CropFile):
-    """One raw TIFF stack."""
+class _FlatFile(CropFile):
+    """Voxels in one piece of one file, from an offset on."""
 
     def __init__(self, target: Path, grid: Grid, *, dtype: Any) -> None:
         super().__init__(target, grid)
         self.dtype = np.dtype(dtype).newbyteorder("<")
-        with disk_errors(target):
-            self._offset = allocate_tiff(self._part, grid, dtype)
-            self._file = os.open(self._part, os.O_WRONLY)
-            self._room.callback(os.close, self._file)
+        try:
+            with disk_errors(target):
+                path, self._offset = self._make()
+                self._file = os.open(path, os.O_WRONLY)
+        except BaseException:
+            self.discard()
+            raise
+        self._room.callback(os.close, self._file)
+
+    @abstractmethod
+    def _make(self) -> tuple[Path, int]:
+        """Make the file; where it is, and where its voxels begin."""
 
     def _put(self, k: int, plane: NDArray[Any]) -> None:
         data = np.ascontiguousarray(plane, dtype=self.dtype)
-        _write_at(self._file, data.data.cast("B"), self._offset + k * data.nbytes)
+        rest, offset = data.data.cast("B"), self._offset + k * data.nbytes
+        while rest:
+            n = os.pwrite(self._file, rest, offset)
+            rest, offset = rest[n:], offset + n
+
+
+class StackFile(_FlatFile):
+    """One raw TIFF stack."""
+
+    def _make(self) -> tuple[Path, int]:
+        return self._part, allocate_tiff(self._part, self.grid, self.dtype)
 
 
 class NnunetCase(StackFile):
@@ -144,23 +164,16 @@ class NnunetCase(StackFile):
         return super().finish() | digests_of(self.sidecar)
 
 
-class ZarrImage(CropFile):
+class ZarrImage(_FlatFile):
     """An OME-Zarr image with its pyramid; raw slices are gathered in a file until `finish`.
 
     Chunks hold several slices: as many crops as are open at a time would not fit in memory.
     """
 
-    def __init__(self, target: Path, grid: Grid, *, dtype: Any) -> None:
-        super().__init__(target, grid)
-        self.dtype = np.dtype(dtype)
-        with disk_errors(target):
-            self._raw = self._part.with_name("raw")
-            self._file = os.open(self._raw, os.O_WRONLY | os.O_CREAT)
-            self._room.callback(os.close, self._file)
-
-    def _put(self, k: int, plane: NDArray[Any]) -> None:
-        data = np.ascontiguousarray(plane, dtype=self.dtype)
-        _write_at(self._file, data.data.cast("B"), k * data.nbytes)
+    def _make(self) -> tuple[Path, int]:
+        self._raw = self._part.with_name("raw")
+        self._raw.touch()
+        return self._raw, 0
 
     def _close(self) -> list[tuple[Path, str]]:
         voxels = np.memmap(self._raw, dtype=self.dtype, mode="r", shape=self.grid.shape)
@@ -196,10 +209,3 @@ def open_crop_file(folder: Path, grid: Grid, *, format: CropFormat, dtype: Any) 
         return ZarrImage(folder / "raw.ome.zarr", grid, dtype=dtype)
     cases = folder.parent.parent / "nnunet" / "imagesTs"
     return NnunetCase(cases / f"{folder.name}_0000.tif", grid, dtype=dtype)
-
-
-def _write_at(file: int, data: memoryview, offset: int) -> None:
-    """Write all bytes at a place; the position of the file stays as it is."""
-    while data:
-        n = os.pwrite(file, data, offset)
-        data, offset = data[n:], offset + n
