@@ -22,7 +22,7 @@ from helaseg.errors import DataFormatError, GridMismatchError, JobError, Nothing
 from helaseg.execution import make_executor
 from helaseg.io import CellRow, open_volume, write_ome_zarr, write_tiff_slices
 from helaseg.io.manifest import relative_names, write_manifest
-from helaseg.pipelines.cropping import crop, cut_boxes, roi_name, warn_of_other_labels
+from helaseg.pipelines.cropping import cut_boxes, roi_name, warn_of_other_labels
 from helaseg.pipelines.targets import read_target
 
 GRID = Grid(shape=(20, 64, 90), voxel_size_nm=(50, 10, 10), offset_nm=(100, 0, 30))
@@ -66,6 +66,12 @@ def cells(boxes: tuple[Roi, ...] = BOXES) -> list[CellRow]:
             )
         )
     return rows
+
+
+def crop(volume: Volume, rows: list[CellRow], out: Path, **settings: Any) -> list[Path]:
+    """The image of each cell, in the order of the cells."""
+    paths = {box.cell.id: box.path for box in cut_boxes(volume, rows, out, **settings)}
+    return [paths[row.id] for row in rows]
 
 
 @pytest.fixture

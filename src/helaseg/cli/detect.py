@@ -165,13 +165,13 @@ def crop(
             known = ", ".join(str(row.id) for row in rows)
             msg = f"'--ids' must be cells of {cells} ({known}), got {unknown}"
             raise ParameterError(msg)
-        listed = {f"crop/{row.id}" for row in rows}
+        listed = [row.id for row in rows]
         rows = [row for row in rows if not ids or row.id in ids]
         plan = plan_crop(image.grid, [row.roi.shape for row in rows])
-        key = fingerprint_of("crop", io.fingerprint(image))
+        source = io.fingerprint(image)
         claim: dict[str, Any] = {
             "job": "crop",
-            "fingerprint": key,
+            "fingerprint": fingerprint_of("crop", source),
             "overwrite": common.overwrite,
             "beside": ("detect",),
         }
@@ -185,50 +185,29 @@ def crop(
 
         from helaseg.core.volume import LabelVolume
         from helaseg.execution import local_pool, make_executor
-        from helaseg.io.manifest import relative_names, write_manifest
-        from helaseg.pipelines.cropping import (
-            MANIFEST_NAME,
-            cut_boxes,
-            roi_name,
-            warn_of_other_labels,
-        )
+        from helaseg.pipelines.cropping import crop_noted, warn_of_other_labels
 
         labels = None
         if mask is not None:
             painted = io.open_volume(mask, image.grid.voxel_size_nm)
             labels = LabelVolume(data=painted.data, grid=painted.grid)
             warn_of_other_labels(labels, rows)
-        with output_folder(out, **claim) as journal:
-            masked = None if labels is None else io.fingerprint(labels)
-            prints = {
-                row.id: fingerprint_of(key, row.roi, roi_name(row), format, masked) for row in rows
-            }
-            open_rows = [r for r in rows if not journal.is_done(f"crop/{r.id}", prints[r.id])]
-            # A box that was edited takes the place of the earlier one, a dropped one goes.
-            journal.remove_outputs(f"crop/{row.id}" for row in open_rows)
-            cut_before = {key for key in journal.keys if key.startswith("crop/")}
-            journal.remove_outputs(cut_before - listed)
-            with make_executor(executor_spec) as executor, local_pool(executor) as threads:
-                for box in cut_boxes(
-                    io.to_uint8(image),
-                    open_rows,
-                    out,
-                    format=format,
-                    mask=labels,
-                    executor=threads,
-                    progress=work.progress,
-                ):
-                    journal.record(
-                        f"crop/{box.cell.id}",
-                        prints[box.cell.id],
-                        outputs=box.outputs,
-                        values={"sha256": relative_names(box.digests, out)},
-                        digests=box.digests,
-                    )
-            digests: dict[str, str] = {}
-            for done in listed & set(journal.keys):
-                if all(path.exists() for path in journal.outputs(done)):
-                    digests |= journal.values(done)["sha256"]
-            write_manifest(out / MANIFEST_NAME, digests)
-        earlier = len(rows) - len(open_rows)
-        work.say(f"{len(open_rows)} boxes cut, {earlier} were there: {out / 'rois'}")
+        with (
+            output_folder(out, **claim) as journal,
+            make_executor(executor_spec) as executor,
+            local_pool(executor) as threads,
+        ):
+            n_cut = crop_noted(
+                io.to_uint8(image),
+                rows,
+                out,
+                journal,
+                job="crop",
+                source=source,
+                listed=listed,
+                format=format,
+                mask=labels,
+                executor=threads,
+                progress=work.progress,
+            )
+        work.say(f"{n_cut} boxes cut, {len(rows) - n_cut} were there: {out / 'rois'}")

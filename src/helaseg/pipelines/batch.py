@@ -55,7 +55,6 @@ from helaseg.io import (
     write_ome_zarr,
     write_segmentation,
 )
-from helaseg.io.manifest import relative_names, write_manifest
 from helaseg.io.seam_table import write_seams_csv
 from helaseg.pipelines import classical
 from helaseg.pipelines.classical import (
@@ -63,7 +62,7 @@ from helaseg.pipelines.classical import (
     SegmentConfig,
     as_plain,
 )
-from helaseg.pipelines.cropping import MANIFEST_NAME, cut_boxes, roi_name
+from helaseg.pipelines.cropping import crop_noted, roi_name
 from helaseg.pipelines.overview import write_overview
 from helaseg.pipelines.paste import Piece, paste_slab, slabs_of
 from helaseg.pipelines.summary import write_summary
@@ -139,7 +138,8 @@ def run(
     """
     config = config or RunConfig()
     out = Path(out)
-    key = run_key(volume, config)
+    source = fingerprint(volume)
+    key = run_key(source, config)
     _check_travels(volume, executor)
     with hold_output(out), make_executor(executor) as pool:
         journal = claim_output(out, job="run", fingerprint=key, overwrite=overwrite)
@@ -147,16 +147,36 @@ def run(
         remove_rooms(out)
         timer = StepTimer()
         cells = _detect(volume, out, config, journal, key, pool, timer, progress)
-        _crop(volume, out, cells, journal, pool, timer, progress)
+        _drop_others(cells, journal)
+        with local_pool(pool) as threads:
+            crop_noted(
+                volume,
+                cells,
+                out,
+                journal,
+                job="run",
+                source=source,
+                executor=threads,
+                progress=progress,
+            )
+        for cell in cells:
+            _add_costs(timer, journal.values(f"run/crop/{cell.id}"))
         folders = _segment_cells(volume, out, cells, config, journal, key, pool, timer, progress)
         _paste(volume, out, cells, folders, journal, key, pool, timer, progress)
-        write_summary(volume, out, config, cells, timer.steps)
+        write_summary(volume, source, out, config, cells, timer.steps)
     return RunResult(out=out, cells=tuple(cells), segmentations=folders, steps=timer.steps)
 
 
-def run_key(volume: Volume, config: RunConfig) -> str:
-    """What tells one run from another: input, settings and version."""
-    return fingerprint_of("run", fingerprint(volume), config, __version__)
+def run_key(source: str, config: RunConfig) -> str:
+    """What tells one run from another: fingerprint of the input, settings and version."""
+    return fingerprint_of("run", source, config, __version__)
+
+
+def _drop_others(cells: Sequence[CellRow], journal: Journal) -> None:
+    """Remove results of cells that are not in the table any more, lest they be counted."""
+    current = {f"run/{part}/{cell.id}" for cell in cells for part in ("cell", "report")}
+    per_cell = ("run/cell/", "run/report/")
+    journal.remove_outputs(k for k in journal.keys if k.startswith(per_cell) and k not in current)
 
 
 def _check_travels(volume: Volume, executor: str) -> None:
@@ -211,50 +231,6 @@ def _detect(
             stacklevel=3,
         )
     return cells
-
-
-def _crop(
-    volume: Volume,
-    out: Path,
-    cells: Sequence[CellRow],
-    journal: Journal,
-    pool: WorkerPool,
-    timer: StepTimer,
-    progress: Progress | None,
-) -> None:
-    """Cut the boxes that are not there yet, all in one pass through the volume."""
-    source = fingerprint(volume)
-    prints = {cell.id: fingerprint_of(source, cell.roi, roi_name(cell)) for cell in cells}
-    # Of cells that were dropped from the table nothing stays that a later look could take
-    # for a result.
-    current = {f"run/{part}/{c.id}" for c in cells for part in ("crop", "cell", "report")}
-    gone = ("run/crop/", "run/cell/", "run/report/")
-    journal.remove_outputs(k for k in journal.keys if k.startswith(gone) and k not in current)
-    waiting = [c for c in cells if not journal.is_done(f"run/crop/{c.id}", prints[c.id])]
-    journal.remove_outputs(f"run/crop/{cell.id}" for cell in waiting)
-    with local_pool(pool) as threads:
-        made = cut_boxes(volume, waiting, out, executor=threads, progress=progress)
-        step = StepTimer()
-        while True:
-            with step.measured("crop"):
-                box = next(made, None)
-            if box is None:
-                break
-            names = relative_names(box.digests, out)
-            journal.record(
-                f"run/crop/{box.cell.id}",
-                prints[box.cell.id],
-                outputs=box.outputs,
-                values={"steps": [as_plain(cost) for cost in step.steps], "sha256": names},
-                digests=box.digests,
-            )
-            step = StepTimer()
-    digests: dict[str, str] = {}
-    for cell in cells:
-        values = journal.values(f"run/crop/{cell.id}")
-        _add_costs(timer, values)
-        digests |= values["sha256"]
-    write_manifest(out / MANIFEST_NAME, digests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

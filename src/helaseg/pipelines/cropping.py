@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,18 @@ from numpy.typing import NDArray
 from helaseg.core.grid import Roi
 from helaseg.core.volume import LabelVolume, Sliceable, Volume
 from helaseg.errors import NothingFoundWarning
-from helaseg.execution import Progress, WorkerPool, make_executor, ordered_map
-from helaseg.io import CellRow, atomic_path
+from helaseg.execution import (
+    Journal,
+    Progress,
+    StepTimer,
+    WorkerPool,
+    fingerprint_of,
+    make_executor,
+    ordered_map,
+)
+from helaseg.io import CellRow, atomic_path, fingerprint
 from helaseg.io.crop_files import CropFile, CropFormat, open_crop_file
+from helaseg.io.manifest import relative_names, write_manifest
 from helaseg.pipelines.targets import target_of, write_target
 
 #: Checksums of all crops in an output folder.
@@ -168,31 +177,72 @@ def cut_boxes(
             file.discard()
 
 
-def crop(
+def crop_noted(
     volume: Volume,
-    cells: Iterable[CellRow],
-    out: Path | str,
+    cells: Sequence[CellRow],
+    out: Path,
+    journal: Journal,
     *,
+    job: str,
+    source: str,
+    listed: Iterable[int] | None = None,
     format: CropFormat = "tiff",
     mask: LabelVolume | None = None,
     executor: WorkerPool | None = None,
     progress: Progress | None = None,
-) -> list[Path]:
-    """Cut the boxes of cells out of a volume, all at once.
+) -> int:
+    """Cut the boxes that are not there yet, note each in the journal, write the checksums of all.
 
-    Parameters and errors are those of `cut_boxes`.
+    Parameters
+    ----------
+    volume, cells, out, format, mask, executor, progress
+        As in `cut_boxes`.
+    journal : Journal
+        Of the output folder; keys are ``"<job>/crop/<id>"``.
+    job : str
+        What writes there.
+    source : str
+        Fingerprint of the volume.
+    listed : iterable of int, optional
+        Ids whose crops may stay, by default those of `cells`: crops of others, which were
+        dropped from the table, are removed.
 
     Returns
     -------
-    list of Path
-        The image of each cell, in the order of `cells`.
+    int
+        How many boxes were cut.
     """
-    rows = list(cells)
+    prefix = f"{job}/crop/"
+    masked = None if mask is None else fingerprint(mask)
+    prints = {c.id: fingerprint_of(source, c.roi, roi_name(c), format, masked) for c in cells}
+    waiting = [c for c in cells if not journal.is_done(f"{prefix}{c.id}", prints[c.id])]
+    kept = {f"{prefix}{k}" for k in ((c.id for c in cells) if listed is None else listed)}
+    # A box that was edited takes the place of the earlier one.
+    journal.remove_outputs(f"{prefix}{c.id}" for c in waiting)
+    journal.remove_outputs(k for k in journal.keys if k.startswith(prefix) and k not in kept)
     made = cut_boxes(
-        volume, rows, out, format=format, mask=mask, executor=executor, progress=progress
+        volume, waiting, out, format=format, mask=mask, executor=executor, progress=progress
     )
-    paths = {box.cell.id: box.path for box in made}
-    return [paths[cell.id] for cell in rows]
+    while True:
+        step = StepTimer()
+        with step.measured("crop"):
+            box = next(made, None)
+        if box is None:
+            break
+        steps = [asdict(cost) for cost in step.steps]
+        journal.record(
+            f"{prefix}{box.cell.id}",
+            prints[box.cell.id],
+            outputs=box.outputs,
+            values={"steps": steps, "sha256": relative_names(box.digests, out)},
+            digests=box.digests,
+        )
+    digests: dict[str, str] = {}
+    for key in kept & set(journal.keys):
+        if all(path.exists() for path in journal.outputs(key)):
+            digests |= journal.values(key)["sha256"]
+    write_manifest(out / MANIFEST_NAME, digests)
+    return len(waiting)
 
 
 def warn_of_other_labels(mask: LabelVolume, cells: Iterable[CellRow]) -> None:

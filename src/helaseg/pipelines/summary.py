@@ -9,12 +9,13 @@ from typing import Any
 
 from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import Volume
-from helaseg.io import CellRow, atomic_path, fingerprint
+from helaseg.io import CellRow, atomic_path
 from helaseg.pipelines.classical import RunConfig, as_plain
 
 
 def write_summary(
     volume: Volume,
+    source: str,
     out: Path,
     config: RunConfig,
     cells: Sequence[CellRow],
@@ -29,7 +30,7 @@ def write_summary(
             "name": volume.name,
             "shape": volume.shape,
             "voxel_size_nm": volume.grid.voxel_size_nm,
-            "fingerprint": fingerprint(volume),
+            "fingerprint": source,
         },
         "n_cells": len(cells),
         "config": as_plain(config),
