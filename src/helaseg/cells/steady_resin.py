@@ -42,8 +42,6 @@ def steady_resin(resin: NDArray[np.bool_], grid: Grid) -> int:
     n = len(resin)
     if n < REACH + 1 or grid.slice_nm > MAX_SLICE_NM:
         return 0
-    radius_px = MIN_RADIUS_NM / grid.pixel_nm
-    least_px = MIN_AREA_UM2 * 1e6 / grid.pixel_nm**2
     n_turned = 0
     # Slices before the present one, as they were.
     before: list[NDArray[np.bool_]] = []
@@ -54,11 +52,9 @@ def steady_resin(resin: NDArray[np.bool_], grid: Grid) -> int:
         few = 1 if len(around) == 2 * REACH else 0
         odd = np.where(here, votes <= few, votes >= len(around) - few)
         before = [*before[-REACH + 1 :], here]
-        if np.count_nonzero(odd) < least_px:
-            continue
         turned = False
         for kind in (odd & here, odd & ~here):
-            flip = _wide_pieces(kind, least_px, radius_px)
+            flip = _wide_pieces(kind, grid)
             if flip is not None:
                 resin[z][flip] = ~here[flip]
                 turned = True
@@ -98,32 +94,34 @@ def keep_dark_cells(
     n = len(resin)
     if n < 2 or grid.slice_nm > MAX_SLICE_NM:
         return 0
-    radius_px = MIN_RADIUS_NM / grid.pixel_nm
-    least_px = MIN_AREA_UM2 * 1e6 / grid.pixel_nm**2
     n_turned = 0
     start = int(np.argmin([np.count_nonzero(plane) for plane in resin]))
     for order in (range(start + 1, n), range(start - 1, -1, -1)):
         for z in order:
             new = resin[z] & ~resin[z - order.step]
-            if np.count_nonzero(new) < least_px:
+            if np.count_nonzero(new) < _least_px(grid):
                 continue
             smooth = gaussian(grey[z], sigma_px=MIN_RADIUS_NM / 3 / (2 * grid.pixel_nm))
             dark = (smooth < level).repeat(2, axis=0).repeat(2, axis=1)
             new &= dark[: new.shape[0], : new.shape[1]]
-            flip = _wide_pieces(new, least_px, radius_px)
+            flip = _wide_pieces(new, grid)
             if flip is not None:
                 resin[z][flip] = False
                 n_turned += 1
     return n_turned
 
 
-def _wide_pieces(
-    mask: NDArray[np.bool_], least_px: float, radius_px: float
-) -> NDArray[np.bool_] | None:
+def _least_px(grid: Grid) -> float:
+    """Pixels of the smallest piece that counts."""
+    return MIN_AREA_UM2 * 1e6 / grid.pixel_nm**2
+
+
+def _wide_pieces(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_] | None:
     """Pieces that are large and hold a disk, without the thin seams that run from them."""
     from helaseg.image import label
     from helaseg.image.morphology import binary_dilation, binary_opening
 
+    radius_px, least_px = MIN_RADIUS_NM / grid.pixel_nm, _least_px(grid)
     if np.count_nonzero(mask) < least_px:
         return None
     wide = binary_opening(mask, radius_px=radius_px)
