@@ -210,4 +210,5 @@ def crop(
                 executor=threads,
                 progress=work.progress,
             )
-        work.say(f"{n_cut} boxes cut, {len(rows) - n_cut} were there: {out / 'rois'}")
+        boxes = "box" if n_cut == 1 else "boxes"
+        work.say(f"{n_cut} {boxes} cut, {len(rows) - n_cut} were there: {out / 'rois'}")
