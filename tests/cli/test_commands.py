@@ -169,7 +169,7 @@ def test_crop_honours_an_edited_table(
     assert main(["detect", str(slices), str(out), *SIZE]) == 0
     crop = ["crop", str(slices), str(out), "--cells", str(out / "cells.csv"), *SIZE]
     assert main(crop) == 0
-    assert "1 boxes cut, 0 were there" in capsys.readouterr().out
+    assert "1 box cut, 0 were there" in capsys.readouterr().out
     (folder,) = (out / "rois").iterdir()
     assert folder.name.startswith("roi_001_")
     # What the user adds beside the image does not make the box outdated.
@@ -180,7 +180,7 @@ def test_crop_honours_an_edited_table(
     table = (out / "cells.csv").read_text()
     (out / "cells.csv").write_text(table.replace(",5,15,", ",6,16,"))
     assert main(crop) == 0
-    assert "1 boxes cut, 0 were there" in capsys.readouterr().out
+    assert "1 box cut, 0 were there" in capsys.readouterr().out
     assert main([*crop, "--ids", "1,4"]) == 2
     assert "(1), got [4]" in one_line(capsys.readouterr().err)
 
