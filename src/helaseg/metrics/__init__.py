@@ -5,6 +5,7 @@ The truth comes first, the prediction second, everything else by keyword.
 
 from __future__ import annotations
 
+from helaseg.metrics.boundary import boundary_f, boundary_precision, boundary_recall
 from helaseg.metrics.contingency import ContingencyTable, contingency_table
 from helaseg.metrics.evaluate import METRICS, evaluate
 from helaseg.metrics.instances import (
@@ -44,6 +45,9 @@ __all__ = [
     "PanopticQuality",
     "accuracy",
     "average_hausdorff_distance",
+    "boundary_f",
+    "boundary_precision",
+    "boundary_recall",
     "confusion_counts",
     "contingency_table",
     "detection_scores",
