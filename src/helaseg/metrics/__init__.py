@@ -29,6 +29,7 @@ from helaseg.metrics.overlap import (
     recall,
     specificity,
 )
+from helaseg.metrics.paired import paired_difference
 from helaseg.metrics.surface import (
     average_hausdorff_distance,
     hausdorff_distance,
@@ -60,6 +61,7 @@ __all__ = [
     "match_instances",
     "mean_surface_distance",
     "pair_objects",
+    "paired_difference",
     "panoptic_quality",
     "precision",
     "recall",

@@ -121,8 +121,11 @@ class DistanceMeter:
                 trees[1].distances(trees[0].points),
                 trees[0].distances(trees[1].points),
             )
+        if self._voxel and self._closed is not None:
+            del trees  # large ones need not lie beside the next two
+            trees = self._grow(self._closed)
         if self._voxel:
-            self._trees = trees if self._closed is None else self._grow(self._closed)
+            self._trees = trees
 
     def add_voxels(self, z: int, truth: Mask, prediction: Mask, ignored: Mask | None) -> None:
         """Take in slice `z` once more, for the distances of all its voxels."""
