@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from helaseg.metrics.evaluate import evaluate
     from helaseg.pipelines.batch import run
     from helaseg.pipelines.classical import RunConfig, segment
-    from helaseg.pipelines.compare import CompareConfig, compare
+    from helaseg.pipelines.compare import compare
+    from helaseg.pipelines.compare_config import CompareConfig
     from helaseg.synthetic import Phantom, PhantomConfig, make_phantom
 
 _PUBLIC = {
     "CellConfig": "helaseg.cells.cell",
     "CellFlag": "helaseg.core.objects",
-    "CompareConfig": "helaseg.pipelines.compare",
+    "CompareConfig": "helaseg.pipelines.compare_config",
     "Comparison": "helaseg.core.comparison",
     "DetectConfig": "helaseg.cells.detect",
     "Detection": "helaseg.core.objects",

@@ -20,7 +20,7 @@ from helaseg.core.results import CLASS_NAMES
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import ParameterError
 from helaseg.execution import fingerprint_of
-from helaseg.pipelines.compare import CompareConfig
+from helaseg.pipelines.compare_config import CompareConfig
 
 #: Names of the files, without their endings.
 OUTPUTS = ("scores", "statistics", "compare", "report")

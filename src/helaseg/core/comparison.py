@@ -83,6 +83,8 @@ class PairedDifference:
         Interval of the mean difference; nan with too few slices.
     p_value : float
         Of the Wilcoxon signed-rank test of the blocks, two-sided; nan without a test.
+    is_clear : bool
+        Whether the interval leaves out 0 and the test agrees.
     block_slices : int
         Neighbouring slices that were kept together, since they are no independent cases.
     no_interval, no_test : str
@@ -99,6 +101,7 @@ class PairedDifference:
     low: float = math.nan
     high: float = math.nan
     p_value: float = math.nan
+    is_clear: bool = False
     block_slices: int = 1
     no_interval: str = ""
     no_test: str = ""
@@ -107,11 +110,6 @@ class PairedDifference:
     first: str = "first"
     second: str = "second"
     doubt: Doubt = "counted"
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval of the mean difference leaves out 0."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,7 @@ def paired_difference(
         low=low,
         high=high,
         p_value=p_value,
+        is_clear=(low > 0 or high < 0) and p_value < 1 - confidence,
         block_slices=block,
         no_interval=few,
         no_test=no_test,

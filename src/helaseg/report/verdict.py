@@ -43,9 +43,13 @@ def is_better_low(score: Score) -> bool:
 
 
 def best_method(comparison: Comparison, region: Region = "volume") -> str | None:
-    """The method with the highest score of the ranking metric; None without any score."""
+    """The method with the highest score of the ranking metric; None if one has no score.
+
+    An overlap does not exist where truth and prediction are empty: that method is right, and one
+    that has a score of 0 is not better.
+    """
     order = _ranked(comparison, comparison.main_metric, region)
-    return order[0][1] if order else None
+    return order[0][1] if len(order) == len(comparison.methods) else None
 
 
 def score_text(score: Score) -> str:
@@ -78,19 +82,18 @@ def _ranking(comparison: Comparison) -> Iterator[str]:
         score = next(iter(comparison.table(comparison.methods[0]).select(metric=metric)))
         yield f"No method has a {words} ({subject}): {score.undefined}."
         return
+    if len(order) < len(comparison.methods):
+        yield f"The truth is empty, so no {words} ranks the methods."
+        return
     (_, first, score), *rest = order
     if len(comparison.methods) == 1:
         yield f"{first} has a {words} of {score_text(score)} ({subject})."
-    elif rest and rest[0][2].value == score.value:
+    elif rest[0][2].value == score.value:
         equal = [name for _, name, other in order if other.value == score.value]
         yield f"{_listed(equal)} have the same {words}, {score_text(score)} ({subject})."
     else:
         others = _listed([f"{name} ({score_text(other)})" for _, name, other in rest])
-        beside = f", ahead of {others}" if rest else ""
-        yield f"{first} is best by the {words}: {score_text(score)}{beside} ({subject})."
-    for name in comparison.methods:
-        if name not in [n for _, n, _ in order]:
-            yield f"{name} has no {words}."
+        yield f"{first} is best by the {words}: {score_text(score)}, ahead of {others} ({subject})."
 
 
 def _surely(comparison: Comparison, best: str) -> Iterator[str]:
