@@ -14,6 +14,7 @@ from helaseg.core.scores import ScoreTable
 from helaseg.core.volume import Volume
 from helaseg.report import style, tables
 from helaseg.report.comparison_figures import (
+    IN_DOUBT,
     TRUTH,
     method_styles,
     plot_outlines,
@@ -82,6 +83,7 @@ def write_comparison_report(
         differences=_differences(comparison),
         costs=[_cost_row(comparison, name) for name in comparison.methods],
         legend=_legend(comparison),
+        in_doubt=IN_DOUBT,
         worst=list(_worst(comparison, image)),
         settings=tables.flat_settings(comparison.config),
         inputs=tables.flat_settings(inputs or {}),

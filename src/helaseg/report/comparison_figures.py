@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -21,8 +22,8 @@ from helaseg.report.pictures import block_means, draw_outline, stretched_grey
 from helaseg.report.tables import metric_words
 
 #: Colours that show on grey values and on white; beyond them the line is dashed.
-COLOURS = ("#E69F00", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#0072B2")
-TRUTH = "#FFFFFF"
+COLOURS = ("#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#0072B2")
+TRUTH, IN_DOUBT = "#F0E442", "#E69F00"
 _POLES = "#e8edf1"
 # Room around what is shown of a slice, as a share of its size.
 _MARGIN = 0.08
@@ -111,9 +112,9 @@ def plot_slice_scores(comparison: Comparison, metrics: Sequence[str]) -> Figure:
 
 
 def plot_outlines(
-    comparison: Comparison, z: int, *, image: Volume | None = None, size_px: int = 480
+    comparison: Comparison, z: int, *, image: Volume | None = None, size_px: int = 640
 ) -> Figure:
-    """The outlines of the truth (white) and of all methods in one slice.
+    """The outlines of the truth (yellow) and of all methods in one slice.
 
     Parameters
     ----------
@@ -148,14 +149,22 @@ def plot_outlines(
         grey = stretched_grey(block_means(image.slice(z)[part], shape_px))
     rgb = np.repeat(grey[..., None], 3, axis=2)
     if comparison.ignore is not None:
-        share = 0.2 * block_means(comparison.ignore.slice(z)[part] != 0, shape_px)[..., None]
-        rgb = rgb * (1 - share) + np.array([1.0, 0.8, 0.0], np.float32) * share
+        share = 0.35 * block_means(comparison.ignore.slice(z)[part] != 0, shape_px)[..., None]
+        rgb = rgb * (1 - share) + np.asarray(to_rgb(IN_DOUBT), np.float32) * share
     extent = (width_um, height_um)
     ax.imshow(rgb, extent=(0, width_um, height_um, 0), aspect="auto", interpolation="auto")
-    draw_outline(ax, block_means(truth[part], shape_px), TRUTH, width=2.4, extent_um=extent)
-    for name, (colour, dashes) in method_styles(comparison.methods).items():
+    styles = method_styles(comparison.methods)
+    # Each line is thinner than those beneath it, so that all are seen where they coincide.
+    finer = 1.0 if len(styles) < 4 else 0.5
+    width = 1.4 + finer * len(styles)
+    share = block_means(truth[part], shape_px)
+    # A dark rim shows the truth on bright resin.
+    draw_outline(ax, share, "black", width=width + 2, extent_um=extent)
+    draw_outline(ax, share, TRUTH, width=width + 1, extent_um=extent)
+    for name, (colour, dashes) in styles.items():
+        width -= finer
         share = block_means(masks[name][part], shape_px)
-        draw_outline(ax, share, colour, width=1.4, extent_um=extent, dashes=dashes)
+        draw_outline(ax, share, colour, width=width, extent_um=extent, dashes=dashes)
     ax.set_xlim(0, width_um)
     ax.set_ylim(height_um, 0)
     ax.set_axis_off()
