@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from helaseg.cells.nucleus import NucleusConfig, segment_nucleus
     from helaseg.cells.rois import RoiConfig, rois_from_tracks
     from helaseg.cells.track import TrackConfig, link_detections
+    from helaseg.core.comparison import Comparison, MethodCost
     from helaseg.core.grid import Grid, Roi
     from helaseg.core.objects import CellFlag, Detection, Track
     from helaseg.core.results import Provenance, SegmentationResult
@@ -29,17 +30,22 @@ if TYPE_CHECKING:
     from helaseg.metrics.evaluate import evaluate
     from helaseg.pipelines.batch import run
     from helaseg.pipelines.classical import RunConfig, segment
+    from helaseg.pipelines.compare import compare
+    from helaseg.pipelines.compare_config import CompareConfig
     from helaseg.synthetic import Phantom, PhantomConfig, make_phantom
 
 _PUBLIC = {
     "CellConfig": "helaseg.cells.cell",
     "CellFlag": "helaseg.core.objects",
+    "CompareConfig": "helaseg.pipelines.compare_config",
+    "Comparison": "helaseg.core.comparison",
     "DetectConfig": "helaseg.cells.detect",
     "Detection": "helaseg.core.objects",
     "Grid": "helaseg.core.grid",
     "HelasegError": "helaseg.errors",
     "HelasegWarning": "helaseg.errors",
     "LabelVolume": "helaseg.core.volume",
+    "MethodCost": "helaseg.core.comparison",
     "NucleusConfig": "helaseg.cells.nucleus",
     "Phantom": "helaseg.synthetic",
     "PhantomConfig": "helaseg.synthetic",
@@ -54,6 +60,7 @@ _PUBLIC = {
     "Track": "helaseg.core.objects",
     "TrackConfig": "helaseg.cells.track",
     "Volume": "helaseg.core.volume",
+    "compare": "helaseg.pipelines.compare",
     "detect_cells": "helaseg.cells.detect",
     "evaluate": "helaseg.metrics.evaluate",
     "limit_threads": "helaseg._threads",

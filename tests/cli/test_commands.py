@@ -345,6 +345,7 @@ def test_the_help_of_each_command_lists_its_settings(capsys: pytest.CaptureFixtu
         ("segment", "--seed-slice"),
         ("crop", "--cells"),
         ("evaluate", "--ignore"),
+        ("compare", "--pred"),
         ("phantom", "--packing"),
         ("demo", "--packing"),
         ("info", "--level"),

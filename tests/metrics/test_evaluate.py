@@ -13,6 +13,7 @@ import helaseg.metrics as m
 from helaseg.core.grid import Grid
 from helaseg.core.volume import LabelVolume, Volume
 from helaseg.errors import GridMismatchError, ParameterError
+from helaseg.metrics.boundary import BOUNDARY_METRICS
 from helaseg.metrics.meter import DISTANCE_METRICS
 from helaseg.metrics.overlap import OVERLAP_METRICS
 
@@ -86,7 +87,8 @@ def test_rows_say_what_they_are(rng) -> None:
     truth, prediction = _blobs(rng), _blobs(rng)
     table = m.evaluate(truth, prediction, voxel_size_nm=SIZE)
     assert len(table.select(per_slice=False)) == len(m.METRICS)
-    assert len(table) == len(m.METRICS) + 6 * (len(OVERLAP_METRICS) + 2 * len(DISTANCE_METRICS))
+    per_slice = len(OVERLAP_METRICS) + 2 * len(DISTANCE_METRICS) + len(BOUNDARY_METRICS)
+    assert len(table) == len(m.METRICS) + 6 * per_slice
     (whole,) = table.select(metric="average_hausdorff_distance_voxel", per_slice=False)
     assert (whole.unit, whole.n_voxels) == ("nm", truth.size)
     assert whole.params["mode"] == "voxel"

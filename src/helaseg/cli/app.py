@@ -34,6 +34,7 @@ COMMANDS = (
     ("crop", "detect:crop", "Cut the boxes of the cells out of a volume."),
     ("segment", "segment:segment", "Nucleus, nuclear envelope and cell of one ROI."),
     ("evaluate", "evaluate:evaluate", "All metrics of a prediction against the truth."),
+    ("compare", "compare:compare", "Any number of methods side by side, against one truth."),
     ("phantom", "phantom:phantom", "A synthetic volume with exact truth."),
     ("demo", "demo:demo", "Phantom, run, scores and report, to see that all works."),
     ("info", "info:info", "What a file is: format, size, voxel size, compression."),

@@ -76,7 +76,7 @@ def evaluate(
         table = scoring.evaluate(
             true,
             pred,
-            ignore=_open_beside(ignore, true.grid, input_options) if ignore else None,
+            ignore=_labels_beside(ignore, true.grid, input_options) if ignore else None,
             labels=labels or None,
             per_slice=per_slice,
             metrics=metrics or None,
@@ -93,8 +93,8 @@ def evaluate(
 
 def open_pair(truth: Path, prediction: Path, options: InputOptions) -> tuple[Any, Any]:
     """Two label volumes; a prediction without voxel size has that of the truth."""
-    true = _as_labels(options.open(truth), truth)
-    return true, _open_beside(prediction, true.grid, options)
+    true = as_labels(options.open(truth), truth)
+    return true, _labels_beside(prediction, true.grid, options)
 
 
 def as_foreground(volume: LabelVolume) -> LabelVolume:
@@ -104,19 +104,24 @@ def as_foreground(volume: LabelVolume) -> LabelVolume:
     return LabelVolume(data=MaskArray(volume.data, value=1), grid=volume.grid)
 
 
-def _open_beside(path: Path, grid: Grid, options: InputOptions) -> LabelVolume:
+def open_beside(path: Path, grid: Grid, options: InputOptions) -> Volume:
+    """A volume that has the voxel size of a grid if it has none of its own."""
     try:
-        volume = options.open(path)
+        return options.open(path)
     except MissingVoxelSizeError:
-        volume = replace(options, voxel_size_nm=grid.voxel_size_nm).open(path)
-    return _as_labels(volume, path)
+        return replace(options, voxel_size_nm=grid.voxel_size_nm).open(path)
 
 
-def _as_labels(volume: Volume, path: Path) -> LabelVolume:
+def as_labels(volume: Volume, path: Path) -> LabelVolume:
+    """The same volume as labels; refused if it holds other numbers than integers."""
     if volume.data.dtype.kind not in "bui":
         msg = f"{path} must hold integer labels, it holds {volume.data.dtype}; convert it first"
         raise DataFormatError(msg)
     return LabelVolume(data=volume.data, grid=volume.grid)
+
+
+def _labels_beside(path: Path, grid: Grid, options: InputOptions) -> LabelVolume:
+    return as_labels(open_beside(path, grid, options), path)
 
 
 def score_text(table: ScoreTable) -> str:

@@ -47,6 +47,7 @@ RATES = {
     "segment": Rates(seconds_per_mvx=0.4, disk_per_vx=0.1, memory_per_vx=3.0),
     "paste": Rates(seconds_per_mvx=0.02, disk_per_vx=0.03, memory_per_vx=2.0),
     "evaluate": Rates(seconds_per_mvx=0.05, disk_per_vx=0.0, memory_per_vx=8.0),
+    "compare": Rates(seconds_per_mvx=0.1, disk_per_vx=0.0, memory_per_vx=400.0),
     "phantom": Rates(seconds_per_mvx=0.2, disk_per_vx=1.3, memory_per_vx=30.0),
 }
 _BASE_MEMORY = 3e8
@@ -263,6 +264,19 @@ def plan_crop(grid: Grid, shapes: Sequence[tuple[int, int, int]]) -> Plan:
         subject=str(grid),
         steps=(step,),
         smaller="cut fewer boxes (--ids), or smaller ones (roi_start_*, roi_stop_* in cells.csv)",
+    )
+
+
+def plan_compare(grid: Grid, n_scored: int) -> Plan:
+    """Plan of `helaseg compare`: each method is scored with voxels in doubt and without."""
+    step = PlanStep(
+        step="compare",
+        n_pieces=grid.shape[0] * n_scored,
+        unit="slices",
+        piece_vx=math.prod(grid.shape[1:]),
+    )
+    return Plan(
+        job="compare", subject=str(grid), steps=(step,), smaller="or compare fewer --slices"
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from helaseg.io.atomic import atomic_path, remove_rooms
     from helaseg.io.cell_table import CellRow, read_cells_csv, write_cells_csv
+    from helaseg.io.comparison_files import write_comparison
     from helaseg.io.label_zarr import (
         create_label_zarr,
         finish_pyramids,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         write_block,
     )
     from helaseg.io.mat import read_mat
+    from helaseg.io.method_files import find_label_image, is_class_image, read_cost
     from helaseg.io.ome_zarr_write import write_ome_zarr
     from helaseg.io.pyramid import downsample
     from helaseg.io.results import read_segmentation, write_segmentation
@@ -35,10 +37,13 @@ _PUBLIC = {
     "block_shape": "zarr_store",
     "create_label_zarr": "label_zarr",
     "downsample": "pyramid",
+    "find_label_image": "method_files",
     "fingerprint": "sampling",
     "finish_pyramids": "label_zarr",
+    "is_class_image": "method_files",
     "open_volume": "volumes",
     "read_cells_csv": "cell_table",
+    "read_cost": "method_files",
     "read_detections_csv": "tables",
     "read_mat": "mat",
     "read_segmentation": "results",
@@ -47,6 +52,7 @@ _PUBLIC = {
     "to_uint8": "working_type",
     "write_block": "label_zarr",
     "write_cells_csv": "cell_table",
+    "write_comparison": "comparison_files",
     "write_detections_csv": "tables",
     "write_ome_zarr": "ome_zarr_write",
     "write_segmentation": "results",
@@ -60,10 +66,13 @@ __all__ = [
     "block_shape",
     "create_label_zarr",
     "downsample",
+    "find_label_image",
     "fingerprint",
     "finish_pyramids",
+    "is_class_image",
     "open_volume",
     "read_cells_csv",
+    "read_cost",
     "read_detections_csv",
     "read_mat",
     "read_segmentation",
@@ -72,6 +81,7 @@ __all__ = [
     "to_uint8",
     "write_block",
     "write_cells_csv",
+    "write_comparison",
     "write_detections_csv",
     "write_ome_zarr",
     "write_segmentation",

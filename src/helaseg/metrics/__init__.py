@@ -5,6 +5,7 @@ The truth comes first, the prediction second, everything else by keyword.
 
 from __future__ import annotations
 
+from helaseg.metrics.boundary import boundary_f, boundary_precision, boundary_recall
 from helaseg.metrics.contingency import ContingencyTable, contingency_table
 from helaseg.metrics.evaluate import METRICS, evaluate
 from helaseg.metrics.instances import (
@@ -28,6 +29,7 @@ from helaseg.metrics.overlap import (
     recall,
     specificity,
 )
+from helaseg.metrics.paired import paired_difference
 from helaseg.metrics.surface import (
     average_hausdorff_distance,
     hausdorff_distance,
@@ -44,6 +46,9 @@ __all__ = [
     "PanopticQuality",
     "accuracy",
     "average_hausdorff_distance",
+    "boundary_f",
+    "boundary_precision",
+    "boundary_recall",
     "confusion_counts",
     "contingency_table",
     "detection_scores",
@@ -56,6 +61,7 @@ __all__ = [
     "match_instances",
     "mean_surface_distance",
     "pair_objects",
+    "paired_difference",
     "panoptic_quality",
     "precision",
     "recall",

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from helaseg._validate import check_choice
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.core.volume import LabelVolume, Volume
+from helaseg.metrics.boundary import BOUNDARY_METRICS, as_boundary_metric
 from helaseg.metrics.classes import ClassPair, Labels, as_classes
 from helaseg.metrics.contingency import contingency_table
 from helaseg.metrics.meter import DISTANCE_METRICS, DISTANCE_PARAMS, VOXEL_METRIC, DistanceMeter
@@ -18,8 +19,8 @@ from helaseg.metrics.pairs import Mask, SlicePairs, open_pairs
 
 SLICE_METRICS = ("n_missing_slices", "n_spurious_slices")
 
-#: Every metric that `evaluate` knows, in the order of its rows.
-METRICS = (*OVERLAP_METRICS, *DISTANCE_METRICS, *SLICE_METRICS)
+#: Every metric that `evaluate` gives by default, in the order of its rows.
+METRICS = (*OVERLAP_METRICS, *DISTANCE_METRICS, *BOUNDARY_METRICS, *SLICE_METRICS)
 
 _NOTHING = ConfusionCounts(tp=0, fp=0, fn=0, tn=0)
 
@@ -51,7 +52,8 @@ def evaluate(
     per_slice : bool
         Also give the scores of every slice.
     metrics : collection of str, optional
-        Names out of `METRICS`; None is all of them.
+        Names out of `METRICS`, and ``boundary_f_…nm``, ``boundary_precision_…nm`` and
+        ``boundary_recall_…nm`` for any tolerance; None is all of `METRICS`.
     voxel_size_nm : tuple of float, optional
         z, y, x; for arrays alone. Beside a volume an array takes the volume's grid.
 
@@ -60,6 +62,7 @@ def evaluate(
     ScoreTable
         Rows of the volume (``z`` is None) and of the slices. Distances are in
         nm, and in slices also in pixels under the name with ``_px`` at its end.
+        Boundary scores are ratios; their tolerance, in nm, is in the name.
         A score without a value is nan and says why.
 
     Raises
@@ -94,19 +97,21 @@ def evaluate(
         if per_slice:
             for z, c in enumerate(counts):
                 scores += _overlap_scores(one, wanted, c, z)
-    distances = tuple(m for m in wanted if m in DISTANCE_METRICS)
+    distances = tuple(m for m in wanted if m in DISTANCE_METRICS or as_boundary_metric(m))
     if distances:
         n_voxels = [t.n_voxels for t in tables]
         scores += _distance_scores(pair, classes, distances, n_voxels, per_slice=per_slice)
-    return ScoreTable(rows=tuple(sorted(scores, key=_row_order([c.name for c in classes]))))
+    return ScoreTable(rows=tuple(sorted(scores, key=_row_order([c.name for c in classes], wanted))))
 
 
-def _row_order(names: list[str]) -> Callable[[Score], tuple[int, int, int, str]]:
-    """Class by class, the volume before its slices, metrics in the order of `METRICS`."""
+def _row_order(
+    names: list[str], metrics: tuple[str, ...]
+) -> Callable[[Score], tuple[int, int, int, str]]:
+    """Class by class, the volume before its slices, metrics in their order."""
 
     def key(score: Score) -> tuple[int, int, int, str]:
         z = -1 if score.z is None else score.z
-        metric = METRICS.index(score.metric.removesuffix("_px"))
+        metric = metrics.index(score.metric.removesuffix("_px"))
         return names.index(score.label), z, metric, score.metric
 
     return key
@@ -116,9 +121,11 @@ def _as_metrics(metrics: Collection[str] | None) -> tuple[str, ...]:
     if metrics is None:
         return METRICS
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    more = tuple(m for m in names if m not in METRICS and as_boundary_metric(m))
     for name in names:
-        check_choice("metrics", name, METRICS)
-    return tuple(m for m in METRICS if m in names)
+        if name not in more:
+            check_choice("metrics", name, METRICS)
+    return (*(m for m in METRICS if m in names), *dict.fromkeys(more))
 
 
 def _params(one: ClassPair, **more: Any) -> dict[str, Any]:
@@ -228,13 +235,24 @@ def _scores_of(
     z: int | None,
 ) -> Iterator[Score]:
     for metric in wanted:
-        value, reason = meter.score(metric)
+        boundary = as_boundary_metric(metric)
+        params = _params(one, **{f"spacing_{unit}": meter.spacing})
+        if boundary is not None and unit != "nm":
+            continue  # a ratio is the same in px
+        if boundary is not None:
+            name, score_unit = metric, "1"
+            params["tolerance_nm"] = boundary.tolerance_nm
+            value, reason = meter.boundary_score(boundary.kind, tolerance=boundary.tolerance_nm)
+        else:
+            name, score_unit = metric if unit == "nm" else f"{metric}_{unit}", unit
+            params |= DISTANCE_PARAMS[metric]
+            value, reason = meter.score(metric)
         yield Score(
-            metric=metric if unit == "nm" else f"{metric}_{unit}",
+            metric=name,
             value=value,
-            unit=unit,
+            unit=score_unit,
             n_voxels=n_voxels,
-            params=_params(one, **DISTANCE_PARAMS[metric], **{f"spacing_{unit}": meter.spacing}),
+            params=params,
             label=one.name,
             z=z,
             undefined=reason,

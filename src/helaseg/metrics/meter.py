@@ -54,6 +54,20 @@ DISTANCE_PARAMS: dict[str, dict[str, Any]] = {
 }
 
 
+#: What each boundary score makes of the shares of the prediction's and of the truth's
+#: surface that lie close to the other one.
+_BOUNDARY_FORMULAS: dict[str, Callable[[float, float], float]] = {
+    "boundary_f": lambda precision, recall: (
+        2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    ),
+    "boundary_precision": lambda precision, recall: precision,
+    "boundary_recall": lambda precision, recall: recall,
+}
+
+#: The side without which a boundary score means nothing; `boundary_f` needs one of the two.
+_NEEDED = {"boundary_precision": "the prediction is empty", "boundary_recall": "the truth is empty"}
+
+
 def percentile_distance(there: Distances, back: Distances, percentile: float) -> float:
     """The larger of the percentiles of both directions (linear between ranks)."""
     return float(max(np.percentile(there, percentile), np.percentile(back, percentile)))
@@ -107,8 +121,11 @@ class DistanceMeter:
                 trees[1].distances(trees[0].points),
                 trees[0].distances(trees[1].points),
             )
+        if self._voxel and self._closed is not None:
+            del trees  # large ones need not lie beside the next two
+            trees = self._grow(self._closed)
         if self._voxel:
-            self._trees = trees if self._closed is None else self._grow(self._closed)
+            self._trees = trees
 
     def add_voxels(self, z: int, truth: Mask, prediction: Mask, ignored: Mask | None) -> None:
         """Take in slice `z` once more, for the distances of all its voxels."""
@@ -174,11 +191,45 @@ class DistanceMeter:
         if metric == VOXEL_METRIC:
             return (self._sums[0] / n_truth + self._sums[1] / n_prediction) / 2, None
         if self._distances is None:
-            bare = "truth" if self._open[0].n_surface == 0 else "prediction"
-            return float("nan"), f"the {bare} touches no background outside the ignored voxels"
+            return float("nan"), self._describe_bare()
         if percentile is not None:
             return percentile_distance(*self._distances, percentile), None
         return _FORMULAS[metric](*self._distances), None
+
+    def boundary_score(self, kind: str, *, tolerance: float) -> tuple[float, str | None]:
+        """A boundary score, and why it has none.
+
+        Parameters
+        ----------
+        kind : str
+            ``"boundary_f"``, ``"boundary_precision"`` or ``"boundary_recall"``.
+        tolerance : float
+            In the unit of the spacing.
+
+        Returns
+        -------
+        value : float
+            Between 0 and 1; 0 where all of a surface has no counterpart because the other
+            side is empty, nan when undefined.
+        reason : str or None
+            Why the value is nan.
+        """
+        n_truth, n_prediction = (side.n_inside for side in self._open)
+        empty = describe_empty(n_truth == 0, n_prediction == 0)
+        if empty is not None:
+            # One empty side is a total miss, which must not drop out of a mean as a nan would.
+            undefined = n_truth == n_prediction or empty == _NEEDED.get(kind)
+            return (float("nan"), empty) if undefined else (0.0, None)
+        if self._distances is None:
+            return float("nan"), self._describe_bare()
+        # Distances are sums of squares under a root: a surface at the tolerance counts.
+        limit = tolerance * (1 + 1e-9)
+        recall, precision = (float((d <= limit).mean()) for d in self._distances)
+        return _BOUNDARY_FORMULAS[kind](precision, recall), None
+
+    def _describe_bare(self) -> str:
+        bare = "truth" if self._open[0].n_surface == 0 else "prediction"
+        return f"the {bare} touches no background outside the ignored voxels"
 
     def _add_side(self, side: int, mask: Mask, ignored: Mask | None) -> None:
         self._open[side].add(_as_state(mask, ignored, unknown=2))

@@ -72,7 +72,7 @@ def average_hausdorff_distance(
     segmentation, BMC Medical Imaging 15:29, doi:10.1186/s12880-015-0068-x.
     """
     check_choice("mode", mode, MODES)
-    meter = _measure(truth, prediction, spacing, ignore, voxel=mode == "voxel")
+    meter = measure_masks(truth, prediction, spacing, ignore, voxel=mode == "voxel")
     return _report(meter, f"average_hausdorff_distance_{mode}")
 
 
@@ -114,7 +114,7 @@ def mean_surface_distance(
     segmentation from CT datasets, IEEE Trans. Medical Imaging 28(8),
     doi:10.1109/TMI.2009.2013851.
     """
-    return _report(_measure(truth, prediction, spacing, ignore), "mean_surface_distance")
+    return _report(measure_masks(truth, prediction, spacing, ignore), "mean_surface_distance")
 
 
 def hausdorff_distance(
@@ -158,11 +158,11 @@ def hausdorff_distance(
     """
     if percentile is not None:
         check_range("percentile", percentile, 0, 100)
-    meter = _measure(truth, prediction, spacing, ignore)
+    meter = measure_masks(truth, prediction, spacing, ignore)
     return _report(meter, "hausdorff_distance", percentile=percentile)
 
 
-def _measure(
+def measure_masks(
     truth: ArrayLike,
     prediction: ArrayLike,
     spacing: Any,
@@ -170,6 +170,7 @@ def _measure(
     *,
     voxel: bool = False,
 ) -> DistanceMeter:
+    """Check two masks and measure the distances between them."""
     ndim = np.ndim(truth)
     masks = as_masks(truth, prediction, ignore)
     steps = as_spacing("spacing", spacing, ndim)

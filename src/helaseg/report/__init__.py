@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helaseg.report.candidates import write_candidates
+    from helaseg.report.comparison import write_comparison_report
     from helaseg.report.figures import (
         plot_cell_shape,
         plot_field,
@@ -30,6 +31,7 @@ _PUBLIC = {
     "plot_slices": "figures",
     "plot_tracks": "figures",
     "write_candidates": "candidates",
+    "write_comparison_report": "comparison",
     "write_run_report": "html",
     "write_segment_report": "html",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "plot_slices",
     "plot_tracks",
     "write_candidates",
+    "write_comparison_report",
     "write_run_report",
     "write_segment_report",
 ]

@@ -284,13 +284,7 @@ def _draw_section(
         lines.append((block_means(inside, shape_px), style.NUCLEUS, 0.8))
     ax.imshow(rgb, extent=(0, width_um, height_um, 0), aspect="auto", interpolation="auto")
     for share, colour, width in lines:
-        # A rim of zeros closes the outline of what touches the border.
-        padded = np.pad(share, 1)
-        if padded.max() > 0.5:
-            rows, columns = share.shape
-            x = (np.arange(columns + 2) - 0.5) * (width_um / columns)
-            y = (np.arange(rows + 2) - 0.5) * (height_um / rows)
-            ax.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=[width])
+        draw_outline(ax, share, colour, width=width, extent_um=extent_um)
     ax.set_xlim(0, width_um)
     ax.set_ylim(height_um, 0)
     if names is None:
@@ -299,6 +293,26 @@ def _draw_section(
         ax.set_xlabel(f"{names[0]} (µm)")
         ax.set_ylabel(f"{names[1]} (µm)")
         style.style_axes(ax, grid=False)
+
+
+def draw_outline(
+    ax: Axes,
+    share: NDArray[np.float32],
+    colour: str,
+    *,
+    width: float,
+    extent_um: tuple[float, float],
+    dashes: str = "solid",
+) -> None:
+    """The line where half of a block belongs to a mask; nothing where no block does."""
+    # A rim of zeros closes the outline of what touches the border.
+    padded = np.pad(share, 1)
+    if padded.max() <= 0.5:
+        return
+    rows, columns = share.shape
+    x = (np.arange(columns + 2) - 0.5) * (extent_um[0] / columns)
+    y = (np.arange(rows + 2) - 0.5) * (extent_um[1] / rows)
+    ax.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=[width], linestyles=[dashes])
 
 
 def _sections(

@@ -239,7 +239,7 @@ def score_rows(
         ]
         rows.append(
             ScoreRow(
-                metric=_metric_words(metric),
+                metric=metric_words(metric),
                 label=label,
                 unit="" if unit == "1" else unit,
                 cells=tuple(_score_cell(by_column.get(name)) for name in columns),
@@ -253,15 +253,18 @@ def score_rows(
 def undefined_reasons(columns: Mapping[str, ScoreTable]) -> list[str]:
     """One line per undefined score of a whole volume."""
     return [
-        f"{name}: {_metric_words(score.metric)} of {score.label} has no value, {score.undefined}"
+        f"{name}: {metric_words(score.metric)} of {score.label} has no value, {score.undefined}"
         for name, table in columns.items()
         for score in table.select(per_slice=False)
         if score.undefined is not None
     ]
 
 
-def _metric_words(metric: str) -> str:
+def metric_words(metric: str) -> str:
+    """The name of a metric in words."""
     words = metric.split("_")
+    if words[0] == "boundary" and words[-1].endswith("nm"):
+        return f"boundary {words[1].upper() if words[1] == 'f' else words[1]} within {words[2]}"
     return " ".join(["number of", *words[1:]] if words[0] == "n" else words)
 
 
