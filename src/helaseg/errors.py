@@ -8,6 +8,7 @@
     ├── DataFormatError     (ValueError)   a file is not what it should be
     │   ├── MissingVoxelSizeError          neither the file nor the caller gives the voxel size
     │   └── MissingSlicesError             a gap in the slice numbers
+    ├── CheckpointError     (RuntimeError) a trained network is missing, damaged or does not fit
     ├── OutputExistsError   (FileExistsError)  the output folder holds another job's files
     ├── JobError            (RuntimeError) a job failed while it ran
     └── MissingExtraError   (ImportError)  an optional dependency is not installed
@@ -45,6 +46,10 @@ class MissingVoxelSizeError(DataFormatError):
 
 class MissingSlicesError(DataFormatError):
     """The slice numbers of a folder have gaps."""
+
+
+class CheckpointError(HelasegError, RuntimeError):
+    """A trained network is missing, damaged or does not fit."""
 
 
 class OutputExistsError(HelasegError, FileExistsError):

@@ -1,0 +1,188 @@
+"""What label images say of the classes of a network. Nothing here needs torch.
+
+Sliceable images of 0 to 255: the part of a voxel that belongs to a class. They are read
+slice by slice from the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helaseg.core.results import CLASS_NAMES
+from helaseg.core.volume import Sliceable
+from helaseg.errors import DataFormatError
+from helaseg.io.lazy import LazyArray, as_slice
+
+Bytes = NDArray[np.uint8]
+NUCLEUS, ENVELOPE, OTHER = 2, 3, 4
+#: Classes that are made of several labels of a class image.
+JOINED = {"cell": (1, NUCLEUS, ENVELOPE)}
+
+
+class LabelPart(LazyArray):
+    """255 where a label image has one of some values, 0 elsewhere.
+
+    Parameters
+    ----------
+    base : sliceable of integers
+        The labels.
+    values : sequence of int
+        Labels of the class; empty is every label but 0.
+    inverse : bool
+        255 everywhere else instead.
+    """
+
+    def __init__(self, base: Sliceable, values: Sequence[int], *, inverse: bool = False) -> None:
+        super().__init__(shape=tuple(base.shape), dtype=np.uint8)  # type: ignore[arg-type]
+        self.base = base
+        self.values = tuple(values)
+        self.inverse = inverse
+
+    def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
+        for plane, z in zip(out, zs, strict=True):
+            labels = np.asarray(self.base[z, as_slice(ys), as_slice(xs)])
+            inside = np.isin(labels, self.values) if self.values else labels != 0
+            plane[...] = np.where(inside != self.inverse, 255, 0)
+
+
+class NucleusPart(LazyArray):
+    """The nucleus up to the midline of its envelope, from a class image.
+
+    The inner half of the envelope is what lies nearer to the nucleus than to anything else.
+    """
+
+    def __init__(self, base: Sliceable) -> None:
+        super().__init__(shape=tuple(base.shape), dtype=np.uint8)  # type: ignore[arg-type]
+        self.base = base
+
+    def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
+        from helaseg.image import distance_transform
+
+        for plane, z in zip(out, zs, strict=True):
+            labels = np.asarray(self.base[z, :, :])
+            inner = labels == NUCLEUS
+            band = labels == ENVELOPE
+            if band.any() and inner.any():
+                away = distance_transform(~inner)
+                rest = distance_transform(inner | band)
+                inner = inner | (band & (away <= rest))
+            plane[...] = np.where(inner[as_slice(ys), as_slice(xs)], 255, 0)
+
+
+class VotePart(LazyArray):
+    """Shares of votes, 0 to 1 as floats or 0 to 255, as 0 to 255."""
+
+    def __init__(self, base: Sliceable) -> None:
+        super().__init__(shape=tuple(base.shape), dtype=np.uint8)  # type: ignore[arg-type]
+        self.base = base
+
+    def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
+        for plane, z in zip(out, zs, strict=True):
+            votes = np.asarray(self.base[z, as_slice(ys), as_slice(xs)])
+            if votes.dtype.kind == "f":
+                if not np.isfinite(votes).all() or votes.min() < 0 or votes.max() > 1:
+                    came = f"{votes.min():g} to {votes.max():g}"
+                    msg = f"votes must lie between 0 and 1, slice {z} has {came}"
+                    raise DataFormatError(msg)
+                votes = np.rint(votes * 255)
+            elif votes.dtype != np.uint8:
+                msg = f"votes must be floats between 0 and 1 or uint8, got {votes.dtype}"
+                raise DataFormatError(msg)
+            plane[...] = votes
+
+
+def parts_of(
+    labels: Sliceable,
+    classes: Sequence[str],
+    *,
+    name: str,
+    values: Mapping[str, Sequence[int]] | None = None,
+) -> tuple[dict[str, Sliceable], Sliceable | None]:
+    """The classes of a network in a label image.
+
+    Parameters
+    ----------
+    labels : sliceable of integers, shape (Z, Y, X)
+        A mask (one label), a class image (labels of `CLASS_NAMES`) or instances.
+    classes : sequence of str
+        Wanted, without the background of a softmax.
+    name : str
+        For messages.
+    values : mapping of str to sequence of int, optional
+        Labels of each class, where they are not those of `CLASS_NAMES`.
+
+    Returns
+    -------
+    parts : dict of str to sliceable
+        0 to 255 for each class.
+    known : sliceable, or None
+        0 where the image says nothing of the classes: in other cells, the nuclei of which
+        a class image does not tell.
+
+    Raises
+    ------
+    DataFormatError
+        If a label stands for no class, or the image for several of which it says nothing.
+    """
+    there = labels_in(labels)
+    if values is not None:
+        # A label that is in no list is background; a list without any label there is a typo.
+        for one, wanted in values.items():
+            if not there.intersection(wanted):
+                msg = (
+                    f"{name} has no label of {sorted(wanted)} for {one!r}, it has "
+                    f"{_listed(there)}; correct the values"
+                )
+                raise DataFormatError(msg)
+        return {c: LabelPart(labels, values[c]) for c in classes if c in values}, None
+    if len(there) <= 1 or max(there) > max(CLASS_NAMES):
+        # A mask or instances say one thing.
+        if len(classes) != 1:
+            msg = (
+                f"{name} holds {_listed(there)}, which says nothing of {', '.join(classes)}; train "
+                "on one class, or give the labels of each"
+            )
+            raise DataFormatError(msg)
+        return {classes[0]: LabelPart(labels, ())}, None
+    numbers = {text: (n,) for n, text in CLASS_NAMES.items() if n} | JOINED
+    parts: dict[str, Sliceable] = {}
+    for one in classes:
+        if one == "nucleus" and CLASS_NAMES[ENVELOPE] not in classes:
+            parts[one] = NucleusPart(labels)
+        elif one in numbers:
+            parts[one] = LabelPart(labels, numbers[one])
+    other = CLASS_NAMES[OTHER]
+    known = None if other in classes else LabelPart(labels, (OTHER,), inverse=True)
+    return parts, known
+
+
+def labels_in(labels: Sliceable) -> set[int]:
+    """Which labels occur, without 0.
+
+    Raises
+    ------
+    DataFormatError
+        If they are no integers, or negative.
+    """
+    if np.dtype(labels.dtype).kind not in "bui":
+        msg = f"labels must be integers, got {labels.dtype}; give soft votes as votes"
+        raise DataFormatError(msg)
+    found: set[int] = set()
+    for z in range(labels.shape[0]):
+        plane = np.asarray(labels[z, :, :])
+        if plane.dtype.kind == "i" and plane.min() < 0:
+            msg = f"labels must not be negative, slice {z} has {plane.min()}"
+            raise DataFormatError(msg)
+        found.update(int(v) for v in np.unique(plane))
+    return found - {0}
+
+
+def _listed(there: set[int]) -> str:
+    if not there:
+        return "no label"
+    some = ", ".join(str(v) for v in sorted(there)[:6])
+    return f"the labels {some}" + (" and more" if len(there) > 6 else "")
