@@ -33,6 +33,8 @@ COMMANDS = (
     ("detect", "detect:detect", "Find background and cells, linked through the slices."),
     ("crop", "detect:crop", "Cut the boxes of the cells out of a volume."),
     ("segment", "segment:segment", "Nucleus, nuclear envelope and cell of one ROI."),
+    ("train", "train:train", "A U-Net from images and labels."),
+    ("predict", "predict:predict", "A trained U-Net on one ROI, along one axis or three."),
     ("evaluate", "evaluate:evaluate", "All metrics of a prediction against the truth."),
     ("compare", "compare:compare", "Any number of methods side by side, against one truth."),
     ("phantom", "phantom:phantom", "A synthetic volume with exact truth."),
@@ -43,7 +45,7 @@ COMMANDS = (
 
 app = App(
     name="helaseg",
-    help="Cells, nuclei and membranes from volume electron microscopy, without training.",
+    help="Cells, nuclei and membranes from volume electron microscopy, with and without training.",
     help_epilogue="helaseg COMMAND --help shows the options of a command.",
     version=__version__,
     config=apply_config_file,

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
         plot_tracks,
     )
     from helaseg.report.html import write_run_report, write_segment_report
+    from helaseg.report.training import plot_history, write_training_curves
 
 _PUBLIC = {
     "plot_cell_shape": "figures",
     "plot_field": "figures",
+    "plot_history": "training",
     "plot_orthogonal": "figures",
     "plot_overlay": "figures",
     "plot_scores": "figures",
@@ -34,11 +36,13 @@ _PUBLIC = {
     "write_comparison_report": "comparison",
     "write_run_report": "html",
     "write_segment_report": "html",
+    "write_training_curves": "training",
 }
 
 __all__ = [
     "plot_cell_shape",
     "plot_field",
+    "plot_history",
     "plot_orthogonal",
     "plot_overlay",
     "plot_scores",
@@ -48,6 +52,7 @@ __all__ = [
     "write_comparison_report",
     "write_run_report",
     "write_segment_report",
+    "write_training_curves",
 ]
 
 

@@ -1,0 +1,171 @@
+"""``helaseg train``: a U-Net from images and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from helaseg.cli.options import SETTINGS, CommonOptions
+from helaseg.cli.outputs import no_trace_without_work
+from helaseg.cli.session import session, show
+from helaseg.deep.extra import require_deep
+from helaseg.deep.train_config import TrainConfig
+from helaseg.deep.unet_config import PRESETS
+from helaseg.errors import DataFormatError, ParameterError
+from helaseg.execution import claim_output, fingerprint_of, hold_output
+
+if TYPE_CHECKING:
+    from helaseg.deep.dataset import Dataset
+
+#: Files of a trained network, beside the state from which training goes on.
+OUTPUTS = ("best.safetensors", "last.safetensors", "model.json", "history.csv", "training.json")
+
+
+def train(
+    *paths: Path,
+    from_classical: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
+    preset: Literal["compact", "unet-2020"] | None = None,
+    start: Path | None = None,
+    device: str = "auto",
+    settings: Annotated[TrainConfig, Parameter(name="*", group=SETTINGS)] = TrainConfig(),
+    common: CommonOptions = CommonOptions(),
+) -> None:
+    """Train a U-Net on images and labels.
+
+    Parameters
+    ----------
+    paths : Path
+        DATASET and OUT, or OUT alone with --from-classical. A data set is a folder with
+        images/ and labels/, or a TOML file that lists volumes.
+    from_classical : tuple of Path
+        Segmented ROIs (rois/roi_... of 'helaseg run') whose result is learned.
+    preset : str, optional
+        Shape of the network in place of its options: compact (2 million parameters, the
+        default) or unet-2020, that of Etch a Cell (30 million).
+    start : Path, optional
+        Trained network to go on from; its shape, classes and voxel size are taken.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    """
+    with session(common) as work:
+        dataset, out = _paths(paths, from_classical)
+        if preset is not None:
+            settings = replace(settings, network=PRESETS[preset])
+        require_deep("'helaseg train'")
+
+        from helaseg.deep import read_checkpoint, split_by_cell, train
+        from helaseg.deep.dataset import open_example
+
+        model = None
+        if start is not None:
+            model = read_checkpoint(start)
+            known = model.config
+            settings = replace(
+                settings, network=known.network, working_voxel_nm=known.working_voxel_nm
+            )
+        listed = _listed(dataset, from_classical)
+        if common.dry_run:
+            show(_plan(settings, listed, device))
+            return
+        examples = []
+        for k, volume in enumerate(listed.volumes, start=1):
+            examples.append(open_example(volume, settings))
+            if work.progress is not None:
+                work.progress("read", k, len(listed.volumes))
+        learned, held = split_by_cell(examples, settings, validation=listed.validation)
+        if not held:
+            work.say("one cell only: nothing is kept for validation, the last state is taken")
+        provenance = {
+            "trained_on": [e.cell for e in learned],
+            "validated_on": [e.cell for e in held],
+            "start": None if start is None else str(start),
+        }
+        key = fingerprint_of("train", settings, listed, provenance)
+        with no_trace_without_work(out), hold_output(out):
+            journal = claim_output(out, job="train", fingerprint=key, overwrite=common.overwrite)
+            if journal.is_done("train/network", key):
+                work.say(f"done earlier: {out}")
+                return
+
+            def kept() -> None:
+                state = [*out.glob("state*"), *(out / f for f in OUTPUTS if (out / f).exists())]
+                journal.record("train/state", key, outputs=state)
+
+            result = train(
+                learned,
+                out,
+                config=settings,
+                validation=held,
+                device=device,
+                start=model,
+                provenance=provenance,
+                progress=work.progress,
+                kept=kept,
+            )
+            from helaseg.report import write_training_curves
+
+            curves = write_training_curves(out)
+            written = [*(out / f for f in OUTPUTS), curves]
+            journal.record("train/network", key, outputs=written)
+        last = result.history[-1]
+        why = " (the validation loss stood still)" if result.stopped_early else ""
+        work.say(
+            f"{last.step} steps on {result.device} in {result.seconds:.0f} s{why}; best state at "
+            f"step {result.best_step}"
+        )
+        if held:
+            best = min(result.history, key=lambda row: row.validation_loss)
+            others = ", ".join(sorted({e.cell for e in held}))
+            work.say(f"Dice coefficient on other cells ({others}): {best.validation_dice:.4f}")
+        work.say(f"next: helaseg predict ROI {out} OUT")
+
+
+def _paths(paths: Sequence[Path], from_classical: Sequence[Path]) -> tuple[Path | None, Path]:
+    """Data set, if there is one, and output folder."""
+    if len(paths) == 2:
+        return paths[0], paths[1]
+    if len(paths) == 1 and from_classical:
+        return None, paths[0]
+    msg = (
+        "expected DATASET and OUT, or OUT with --from-classical ROI, got "
+        f"{len(paths)} paths; see helaseg train --help"
+    )
+    raise ParameterError(msg)
+
+
+def _listed(dataset: Path | None, from_classical: Sequence[Path]) -> Dataset:
+    """All labelled volumes."""
+    from helaseg.deep.dataset import Dataset, read_dataset
+    from helaseg.deep.dataset import from_classical as segmented
+
+    listed = Dataset(volumes=()) if dataset is None else read_dataset(dataset)
+    everything = (*listed.volumes, *segmented(from_classical))
+    if not everything:
+        msg = f"{dataset} lists no labelled volume; add some, or give --from-classical ROI"
+        raise DataFormatError(msg)
+    return replace(listed, volumes=everything)
+
+
+def _plan(settings: TrainConfig, listed: Dataset, device: str) -> str:
+    from helaseg.deep import UNet
+    from helaseg.deep.inference import find_device
+
+    network = settings.network
+    kind = "3-D" if network.n_axes == 3 else "2-D" if network.slices_in == 1 else "2.5-D"
+    z, y, x = settings.working_voxel_nm
+    return "\n".join(
+        [
+            f"network   {kind} U-Net, {UNet(network).n_parameters:,} parameters, "
+            f"classes {', '.join(network.classes)}",
+            f"voxels    {z:g} x {y:g} x {x:g} nm (z, y, x)",
+            f"volumes   {len(listed.volumes)} of the cells "
+            + ", ".join(sorted({v.cell for v in listed.volumes})),
+            f"steps     {settings.n_steps} of {settings.batch_size} patches of "
+            f"{' x '.join(map(str, settings.patch_in))} voxels",
+            f"device    {find_device(device)}",
+        ]
+    )

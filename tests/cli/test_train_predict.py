@@ -1,0 +1,201 @@
+"""``helaseg train`` and ``predict``: files, resuming, and one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helaseg.cli.app import main
+from helaseg.core.grid import Grid
+from helaseg.io import open_volume, read_segmentation, write_tiff
+
+GRID = Grid(shape=(8, 200, 200), voxel_size_nm=(50, 10, 10), offset_nm=(100, 200, 300))
+SETTINGS = """
+n_steps = 60
+validate_every = 20
+batch_size = 4
+patch_px = 16
+learning_rate = 1e-2
+warm_up = 2
+working_voxel_nm = [50, 50, 50]
+precision = "float32"
+[network]
+width = 4
+n_halvings = 2
+[augment]
+elastic_px = 0.0
+"""
+
+
+def inside(shift: int) -> np.ndarray:
+    z, y, x = np.ogrid[tuple(slice(n) for n in GRID.shape)]
+    return ((z - 4) / 7) ** 2 + ((y - 95) / 60) ** 2 + ((x - 100 - shift) / 70) ** 2 < 1
+
+
+def one_line(text: str) -> str:
+    assert text.endswith("\n")
+    assert text.count("\n") == 1, text
+    return text.strip()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of two cells and a network trained on them."""
+    folder = tmp_path_factory.mktemp("learned")
+    for k, name in enumerate("ab"):
+        rng = np.random.default_rng(k)
+        mask = inside(10 * k)
+        grey = np.where(mask, 90, 170) + rng.normal(0, 12, GRID.shape)
+        write_tiff(
+            folder / "set" / "images" / f"{name}.tif", np.clip(grey, 1, 255).astype("u1"), GRID
+        )
+        write_tiff(folder / "set" / "labels" / f"{name}.tif", mask * np.uint8(255), GRID)
+    (folder / "train.toml").write_text(SETTINGS)
+    command = ["train", str(folder / "set"), str(folder / "model")]
+    command += ["--config", str(folder / "train.toml"), "--device", "cpu"]
+    assert main(command) == 0
+    return folder
+
+
+def test_training_leaves_a_network_with_its_story(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {p.name.partition("_")[0] for p in (place / "model").iterdir()}
+    assert {
+        "best.safetensors",
+        "last.safetensors",
+        "model.json",
+        "history.csv",
+        "curves.png",
+        "training.json",
+    } <= files
+    noted = json.loads((place / "model" / "model.json").read_text())
+    assert sorted(noted["provenance"]["trained_on"] + noted["provenance"]["validated_on"]) == [
+        "a",
+        "b",
+    ]
+    before = (place / "model" / "best.safetensors").read_bytes()
+    command = ["train", str(place / "set"), str(place / "model"), "--device", "cpu"]
+    assert main([*command, "--config", str(place / "train.toml")]) == 0
+    assert "done earlier" in capsys.readouterr().out
+    assert (place / "model" / "best.safetensors").read_bytes() == before
+    assert main([*command, "--config", str(place / "train.toml"), "--seed", "5"]) == 2
+    assert "--overwrite" in one_line(capsys.readouterr().err)
+    assert (place / "model" / "best.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("axes", [[], ["--tri-axis", "union"]])
+def test_a_prediction_has_the_files_of_a_segmentation(
+    place: Path, tmp_path: Path, axes: list[str]
+) -> None:
+    roi = place / "set" / "images" / "b.tif"
+    command = ["predict", str(roi), str(place / "model"), str(tmp_path / "out"), *axes]
+    assert main([*command, "--device", "cpu", "--quiet"]) == 0
+    result = read_segmentation(tmp_path / "out")
+    assert result.nucleus.grid.agrees_with(GRID)
+    found, true = result.nucleus.read() > 0, inside(10)
+    assert (found & true).sum() / (found | true).sum() > 0.85
+    assert set(np.unique(result.labels.read())) == {0, 2, 3}
+    assert not result.cell.read().any()
+    assert [s.event for s in result.slices] == ["predicted"] * 8
+    probability = open_volume(tmp_path / "out" / "probability.tif")
+    assert probability.shape == (8, 40, 40)
+    assert (tmp_path / "out" / "agreement.tif").exists() == bool(axes)
+    assert "<html" in (tmp_path / "out" / "report.html").read_text()
+    assert not list((tmp_path / "out").glob(".scratch*"))
+    stamp = (tmp_path / "out" / "labels.tif").stat().st_mtime_ns
+    assert main([*command, "--device", "cpu", "--quiet"]) == 0
+    assert (tmp_path / "out" / "labels.tif").stat().st_mtime_ns == stamp
+
+
+def test_fine_tuning_goes_on_from_a_network(place: Path, tmp_path: Path) -> None:
+    command = [
+        "train",
+        str(place / "set"),
+        str(tmp_path / "finer"),
+        "--start",
+        str(place / "model"),
+    ]
+    command += ["--freeze", "encoder", "--n-steps", "4", "--patch-px", "16", "--batch-size", "1"]
+    assert main([*command, "--device", "cpu", "--quiet"]) == 0
+    noted = json.loads((tmp_path / "finer" / "model.json").read_text())
+    assert noted["config"]["network"]["width"] == 4
+    assert noted["provenance"]["start"] == str(place / "model")
+
+
+def test_plans_write_nothing(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(place / "set"), str(tmp_path / "m"), "--preset", "unet-2020"]
+    assert main([*command, "--patch-px", "256", "--dry-run", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "30,033,388 parameters" in out
+    assert "a, b" in out
+    roi = place / "set" / "images" / "a.tif"
+    command = ["predict", str(roi), str(place / "model"), str(tmp_path / "p"), "--dry-run"]
+    assert main([*command, "--tri-axis", "union", "--device", "cpu"]) == 0
+    assert "axes      z, y and x, union" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["train", "OUT"], "expected DATASET and OUT, or OUT with --from-classical"),
+        (["train", "NOTHING", "OUT"], "is no data set: give a folder with images/ and labels/"),
+        (["train", "SET", "OUT", "--patch-px", "100"], "multiples of 16 pixels, got 100"),
+        (["train", "SET", "OUT", "--device", "tpu9"], "'device' must be auto, cpu, cuda or mps"),
+        (
+            [
+                "train",
+                "SET",
+                "OUT",
+                "--network.head",
+                "classes",
+                "--network.classes",
+                "x",
+                "y",
+                "z",
+            ],
+            "says nothing of",
+        ),
+        (["predict", "ROI", "NOTHING", "OUT"], "holds no trained network"),
+        (["predict", "ROI", "MODEL", "OUT", "--voxel-size-nm", "50,900,900"], "are too coarse"),
+    ],
+)
+def test_what_is_wrong_takes_one_line(
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    message: str,
+) -> None:
+    paths = {
+        "OUT": tmp_path / "out",
+        "NOTHING": tmp_path / "nothing",
+        "SET": place / "set",
+        "ROI": place / "set" / "images" / "a.tif",
+        "MODEL": place / "model",
+    }
+    assert main([str(paths.get(word, word)) for word in command]) == 2
+    assert message in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["torch", "safetensors"])
+def test_without_the_extra_it_says_how_to_get_it(
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main(["train", str(place / "set"), str(tmp_path / "m")]) == 2
+    text = one_line(capsys.readouterr().err)
+    assert "pip install 'helaseg[deep]'" in text
+    assert missing in text
