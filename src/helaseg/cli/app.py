@@ -38,7 +38,7 @@ COMMANDS = (
     ("evaluate", "evaluate:evaluate", "All metrics of a prediction against the truth."),
     ("compare", "compare:compare", "Any number of methods side by side, against one truth."),
     ("phantom", "phantom:phantom", "A synthetic volume with exact truth."),
-    ("demo", "demo:demo", "Phantom, run, scores and report, to see that all works."),
+    ("demo", "demo:demo", "Phantom, run, scores, and a U-Net beside it, to see that all works."),
     ("info", "info:info", "What a file is: format, size, voxel size, compression."),
     ("doctor", "doctor:doctor", "What this installation can do."),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +25,9 @@ from helaseg.pipelines.classical import RunConfig
 from helaseg.synthetic import PhantomConfig
 
 if TYPE_CHECKING:
+    from helaseg.cli.session import Session
     from helaseg.core.volume import LabelVolume
+    from helaseg.pipelines.batch import RunResult
 
 #: What is scored, by its name in the truth and in the output of a run.
 PARTS = ("cell", "nucleus")
@@ -47,7 +49,7 @@ def demo(
     settings: Annotated[PhantomConfig, Parameter(name="*", group=SETTINGS)] = PhantomConfig(),
     common: DemoOptions = DemoOptions(),
 ) -> None:
-    """Make a phantom, find and segment its cells, score them and write the report.
+    """Make a phantom, find and segment its cells, score them, compare with a U-Net.
 
     Parameters
     ----------
@@ -90,6 +92,28 @@ def demo(
         show(score_text(scores))
         show(cell_text(by_cell))
         show(f"report: {page}")
+        for line in _learned(out, result, work):
+            show(line)
+
+
+def _learned(out: Path, result: RunResult, work: Session) -> Iterator[str]:
+    """The comparison with a network, where there can be one."""
+    from helaseg.cli.demo_learned import compare_with_network
+    from helaseg.deep.extra import require_deep
+    from helaseg.errors import MissingExtraError
+
+    try:
+        require_deep("the comparison with a network")
+    except MissingExtraError as error:
+        yield str(error)
+        return
+    cells = {c.id: c for c in result.cells if c.id in result.segmentations}
+    if len(cells) < 2:
+        yield "no comparison with a network: it takes two cells, one to learn and one to look at"
+        return
+    yield from compare_with_network(
+        out / "phantom", result.segmentations, cells, out / "learned", progress=work.progress
+    )
 
 
 def demo_config(phantom: PhantomConfig) -> RunConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +19,7 @@ from helaseg.deep.predict_config import PredictConfig
 from helaseg.execution import fingerprint_of
 
 #: Names of the files, without their endings.
-OUTPUTS = (*SEGMENT_OUTPUTS, "probability", "agreement", "model")
+OUTPUTS = (*SEGMENT_OUTPUTS, "probability", "agreement", "training")
 
 
 def predict(
@@ -64,6 +65,7 @@ def predict(
 
         from helaseg import io
         from helaseg.deep import read_checkpoint
+        from helaseg.deep.checkpoint import COSTS
         from helaseg.pipelines import learned
         from helaseg.pipelines.targets import read_target
         from helaseg.report import write_segment_report
@@ -105,6 +107,9 @@ def predict(
                     progress=work.progress,
                 )
                 learned.write_probabilities(out, result)
+                # What the training took, for 'helaseg compare'.
+                if (model / COSTS).exists():
+                    shutil.copyfile(model / COSTS, out / COSTS)
                 io.write_segmentation(out, result.segmentation, format=format)
                 flags = result.segmentation.flags
                 del result

@@ -171,8 +171,10 @@ class Predictor:
             if axis == 0
             else (config.patch_px, config.overlap_px)
         )
-        # A little more than the window still goes in at once.
-        size = n if n <= wanted + overlap else wanted
+        # As many windows as it takes, then as small as still cover the axis: a little more
+        # than one window goes in at once, and hardly a voxel more than needed is computed.
+        count = 1 if n <= wanted + overlap else -(-(n - overlap) // (wanted - overlap))
+        size = -(-(n + (count - 1) * overlap) // count)
         length = shape.valid_length(size + shape.shrinks_by)
         out = shape.output_length(length)
         return out, min(overlap, out - 1) if n > out else 0, (length - out) // 2

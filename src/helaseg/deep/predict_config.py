@@ -20,7 +20,7 @@ class PredictConfig:
     Parameters
     ----------
     patch_px : int
-        Side of a window in the plane; a plane that is little larger goes in at once.
+        Largest side of a window in the plane; a plane that is little larger goes in at once.
     overlap_px : int
         Pixels that neighbouring windows share, over which they are blended.
     depth_vx : int

@@ -1,0 +1,157 @@
+"""The end of the demo: a network learns some cells of the phantom and is compared on another."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from helaseg.core.grid import Roi
+from helaseg.core.objects import CellFlag
+from helaseg.core.volume import LabelVolume, Volume
+from helaseg.deep.train_config import TrainConfig
+from helaseg.deep.unet_config import UNetConfig
+from helaseg.execution import Progress
+from helaseg.io import CellRow
+
+#: Half a minute of training on two cores.
+DEMO_TRAINING = TrainConfig(
+    network=UNetConfig(),
+    n_steps=300,
+    batch_size=4,
+    validate_every=100,
+    validation_share=0.0,
+)
+#: Names of the two methods in the report.
+UNSUPERVISED, LEARNED = "unsupervised", "U-Net"
+
+
+def pick_cell(cells: Mapping[int, CellRow]) -> int:
+    """The cell that the network must not see: whole, and the one with the largest radius."""
+    return max(
+        cells, key=lambda k: (cells[k].flags == CellFlag.NONE, cells[k].radius_nm, -cells[k].id)
+    )
+
+
+def compare_with_network(
+    phantom: Path,
+    rois: Mapping[int, Path],
+    cells: Mapping[int, CellRow],
+    out: Path,
+    *,
+    progress: Progress | None = None,
+) -> Iterator[str]:
+    """Train on all cells but one, predict that one, and compare both methods on it.
+
+    Parameters
+    ----------
+    phantom : Path
+        Folder with the image and the truth.
+    rois : mapping of int to Path
+        Folder of each segmented cell.
+    cells : mapping of int to CellRow
+        Box of each.
+    out : Path
+        Gets ``model``, ``prediction`` and ``compare``.
+    progress : callable, optional
+        Told the steps.
+
+    Yields
+    ------
+    str
+        Lines that say what came out.
+    """
+    from helaseg import io
+    from helaseg.deep import read_checkpoint, train
+    from helaseg.deep.examples import make_example
+    from helaseg.deep.labels import LabelPart
+    from helaseg.pipelines import compare as comparing
+    from helaseg.pipelines import learned
+    from helaseg.pipelines.targets import target_of
+    from helaseg.report import write_comparison_report, write_segment_report
+    from helaseg.report.verdict import verdict
+
+    held = pick_cell(cells)
+    truth = io.open_volume(phantom / "truth" / "nucleus")
+    examples = []
+    for k in sorted(set(rois) - {held}):
+        image = io.to_uint8(io.open_volume(rois[k] / "raw"))
+        nuclei = truth.crop_padded(cells[k].roi).read()
+        examples.append(
+            make_example(
+                image,
+                {"nucleus": LabelPart(nuclei, ())},
+                config=DEMO_TRAINING,
+                name=rois[k].name,
+                cell=rois[k].name,
+                known=_outside(cells[k].roi, cells[held].roi),
+            )
+        )
+    shutil.rmtree(out, ignore_errors=True)
+    trained = train(examples, out / "model", config=DEMO_TRAINING, device="cpu", progress=progress)
+    image = replace(io.to_uint8(io.open_volume(rois[held] / "raw")), name=f"cell {held}")
+    result = learned.predict(
+        image,
+        read_checkpoint(out / "model"),
+        target_vx=target_of(cells[held]),
+        device="cpu",
+        progress=progress,
+    )
+    prediction = out / "prediction"
+    prediction.mkdir()
+    io.write_segmentation(prediction, result.segmentation)
+    learned.write_probabilities(prediction, result)
+    write_segment_report(prediction, raw=image)
+    true = _own_nucleus(truth, cells[held], rois[held], image)
+    methods = {UNSUPERVISED: rois[held], LEARNED: prediction}
+    found = {
+        name: LabelVolume(data=volume.data, grid=image.grid)
+        for name, folder in methods.items()
+        for volume in (io.open_volume(folder / "nucleus.tif"),)
+    }
+    scored = comparing.compare(
+        true,
+        found,
+        part="nucleus",
+        costs={
+            UNSUPERVISED: io.read_cost(rois[held]),
+            LEARNED: io.read_cost(prediction, out / "model"),
+        },
+        grid=image.grid,
+        progress=progress,
+    )
+    folder = out / "compare"
+    folder.mkdir()
+    sentences = verdict(scored)
+    inputs: dict[str, Any] = {"roi": rois[held], "truth": phantom / "truth", "pred": methods}
+    io.write_comparison(folder, scored, verdict=sentences, inputs=inputs)
+    page = write_comparison_report(folder / "report.html", scored, image=image, inputs=inputs)
+    yield (
+        f"a U-Net trained on {len(examples)} cells in {trained.seconds:.0f} s, compared on "
+        f"cell {held}, which it has not seen:"
+    )
+    yield from sentences
+    yield f"comparison: {page}"
+
+
+def _outside(here: Roi, held: Roi) -> np.ndarray:
+    """255 in the voxels of a box that are not in the box of the cell that is kept back."""
+    known = np.full(here.shape, 255, np.uint8)
+    both = here.intersect(held)
+    if not both.is_empty:
+        known[both.shift([-a for a in here.start]).slices] = 0
+    return known
+
+
+def _own_nucleus(truth: Volume, cell: CellRow, roi: Path, image: Volume) -> LabelVolume:
+    """The true nucleus of the cell in its box: the one of which most was found."""
+    from helaseg.io import open_volume
+
+    nuclei = truth.crop_padded(cell.roi).read()
+    seen = nuclei[open_volume(roi / "nucleus.tif").read() > 0]
+    votes = np.bincount(seen[seen > 0], minlength=2)
+    return LabelVolume(data=(nuclei == int(np.argmax(votes))).view(np.uint8), grid=image.grid)
