@@ -48,12 +48,22 @@ def test_an_empty_image_is_empty() -> None:
 
 @pytest.mark.parametrize(
     ("part", "values"),
-    [("nucleus", (2, 3)), ("envelope", (3,)), ("cytoplasm", (1,)), ("cell", (1, 2, 3))],
+    [("envelope", (3,)), ("cytoplasm", (1,)), ("cell", (1, 2, 3))],
 )
 def test_a_part_of_a_class_image(part, values) -> None:
     side = foreground(classes(), Choice(part=part), names=CLASS_NAMES)
     np.testing.assert_array_equal(side.mask.read(), np.isin(classes(), values))
     assert side.note == f"unet: a class image, label {', '.join(map(str, values))}"
+
+
+def test_the_nucleus_of_a_class_image_has_the_inner_half_of_its_envelope() -> None:
+    plane = np.zeros(GRID.shape[1:], np.uint8)
+    plane[:, 10:] = 2
+    plane[:, 4:10] = 3
+    side = foreground(np.stack([plane] * GRID.shape[0]), Choice(part="nucleus"), names=CLASS_NAMES)
+    inside = np.flatnonzero(side.mask.read()[0, 0])
+    assert inside[0] in (6, 7)
+    assert side.note == "unet: a class image, label 2, 3 up to its midline"
 
 
 def test_a_class_image_that_holds_cytoplasm_alone_has_no_nucleus() -> None:

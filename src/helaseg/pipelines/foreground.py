@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg.core.grid import Grid
+from helaseg.core.results import CLASS_NAMES
 from helaseg.core.volume import LabelVolume, Sliceable, Volume
+from helaseg.deep.labels import NucleusPart
 from helaseg.errors import DataFormatError, ParameterError
 from helaseg.io.lazy import LazyArray, as_slice
 from helaseg.metrics import contingency_table
 
-#: Names of the classes (of `CLASS_NAMES`) that make up each part. The nucleus reaches to the
-#: midline of its envelope, so a class image has it half a band too large.
+#: Names of the classes (of `CLASS_NAMES`) that make up each part; of the envelope the nucleus
+#: has the inner half only.
 PARTS = {
     "nucleus": ("nucleus", "nuclear envelope"),
     "envelope": ("nuclear envelope",),
@@ -149,10 +151,13 @@ def as_foreground(
         Floats that are no probabilities.
     """
 
-    def through(convert: Callable[[NDArray[Any]], NDArray[Any]], dtype: Any) -> LabelVolume:
-        data = SlicesThrough(
-            volume.data, depth=grid.shape[0], places=places, convert=convert, dtype=dtype
-        )
+    def through(
+        convert: Callable[[NDArray[Any]], NDArray[Any]],
+        dtype: Any,
+        *,
+        base: Sliceable = volume.data,
+    ) -> LabelVolume:
+        data = SlicesThrough(base, depth=grid.shape[0], places=places, convert=convert, dtype=dtype)
         return LabelVolume(data=data, grid=grid)
 
     if np.dtype(volume.data.dtype).kind == "f":
@@ -166,7 +171,11 @@ def as_foreground(
     names = volume.names if isinstance(volume, LabelVolume) else {}
     values, note = _foreground_values(name, every, names, choice)
     present = frozenset(z for z, labels in found.items() if labels & set(values))
-    mask = through(_IsIn(values) if values != every else _is_set, np.uint8)
+    if choice.part == "nucleus" and not choice.labels and names == CLASS_NAMES:
+        mask = through(_is_set, np.uint8, base=NucleusPart(volume.data))
+        note += " up to its midline"
+    else:
+        mask = through(_IsIn(values) if values != every else _is_set, np.uint8)
     objects = through(np.asarray, np.uint32) if choice.instances else None
     return Foreground(mask=mask, objects=objects, present=present, note=f"{name}: {note}")
 
