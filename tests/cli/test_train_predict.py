@@ -13,6 +13,8 @@ from helaseg.cli.app import main
 from helaseg.core.grid import Grid
 from helaseg.io import open_volume, read_segmentation, write_tiff
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 GRID = Grid(shape=(8, 200, 200), voxel_size_nm=(50, 10, 10), offset_nm=(100, 200, 300))
 SETTINGS = """
 n_steps = 60
@@ -43,7 +45,7 @@ def one_line(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> Path:
     """A data set of two cells and a network trained on them."""
     folder = tmp_path_factory.mktemp("learned")
     for k, name in enumerate("ab"):

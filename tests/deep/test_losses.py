@@ -8,6 +8,8 @@ import torch
 
 from helaseg.deep.losses import loss_of, weighted_counts
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 SHAPE = (2, 3, 2, 5, 6)
 
 

@@ -13,6 +13,8 @@ from helaseg.deep.grey import GreyScale, grey_scale
 from helaseg.deep.tri_axis import fuse
 from helaseg.errors import ParameterError
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 SCALE = GreyScale(mean=120.0, std=50.0)
 SMALL = PredictConfig(
     patch_px=32,
@@ -194,3 +196,40 @@ def test_settings_that_cannot_be_are_refused() -> None:
     predictor = Predictor(network(KINDS["2-D"]), device="cpu")
     with pytest.raises(ParameterError, match="'fusion' must be one of 'union', 'majority'"):
         predict_tri_axis(predictor, np.zeros((2, 4, 4), np.uint8), scale=SCALE, fusion="vote")  # type: ignore[arg-type]
+
+
+def test_half_floats_say_the_same_as_bytes(rng: np.random.Generator) -> None:
+    made = network(KINDS["2-D"])
+    source = rng.integers(0, 255, (6, 20, 24)).astype(np.uint8)
+    fine = Predictor(made, device="cpu", config=dataclasses.replace(SMALL, output="float16"))
+    rough = Predictor(made, device="cpu", config=SMALL)
+    assert whole(fine, source).dtype == np.float16
+    np.testing.assert_allclose(whole(fine, source) * 255.0, whole(rough, source), atol=0.7)
+    for fusion in ("union", "majority", "mean", "intersection"):
+        one, two = (predict_tri_axis(p, source, scale=SCALE, fusion=fusion) for p in (fine, rough))
+        np.testing.assert_allclose(one.probability * 255.0, two.probability, atol=1.4)
+        # Bytes round 127.5 up.
+        assert np.mean(one.agreement != two.agreement) < 0.02
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_gives_the_same_labels_but_for_few_voxels(rng: np.random.Generator) -> None:
+    made = network(KINDS["2-D"])
+    source = rng.integers(0, 255, (8, 64, 64)).astype(np.uint8)
+    here = whole(Predictor(made, device="cpu", config=SMALL), source) >= 128
+    there = whole(Predictor(made, device="cuda", config=SMALL), source) >= 128
+    assert np.mean(here != there) < 1e-3
+
+
+@pytest.mark.slow
+def test_a_compiled_network_says_the_same(rng: np.random.Generator) -> None:
+    made = network(KINDS["2-D"])
+    source = rng.integers(0, 255, (4, 64, 64)).astype(np.uint8)
+    plain, compiled = (
+        whole(
+            Predictor(made, device="cpu", config=PredictConfig(precision="float32", compile=c)),
+            source,
+        )
+        for c in (False, True)
+    )
+    assert np.abs(plain.astype(int) - compiled).max() <= 1

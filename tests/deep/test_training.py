@@ -21,6 +21,8 @@ from helaseg.deep.inference import find_device
 from helaseg.deep.training import learning_rate
 from helaseg.errors import CheckpointError, JobError, OutputExistsError, ParameterError
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 WEIGHTS = ("best.safetensors", "last.safetensors")
 
 

@@ -8,6 +8,8 @@ import torch
 from helaseg.deep import PRESETS, UNet, UNetConfig
 from helaseg.errors import ParameterError
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 
 def test_the_preset_of_2020_has_the_published_number_of_parameters() -> None:
     assert UNet(PRESETS["unet-2020"]).n_parameters == 30_033_388

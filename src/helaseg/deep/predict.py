@@ -60,7 +60,7 @@ class Predictor:
         """The whole volume on the device, as it was recorded (one byte per voxel)."""
         return self._on_device(source[:, :, :])
 
-    def blocks(self, source: Any, scale: GreyScale) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def blocks(self, source: Any, scale: GreyScale) -> Iterator[tuple[int, NDArray[Any]]]:
         """Probabilities of some slices after the other.
 
         Parameters
@@ -74,8 +74,8 @@ class Predictor:
         ------
         start : int
             First slice of the block; blocks follow each other without a gap.
-        probabilities : ndarray of uint8, shape (C, slices, Y, X)
-            0 to 255 for 0 to 1.
+        probabilities : ndarray, shape (C, slices, Y, X)
+            uint8, 0 to 255 for 0 to 1, or float16, as the settings say.
         """
         for start, block in self.device_blocks(source, scale):
             yield start, block.cpu().numpy()
@@ -96,7 +96,11 @@ class Predictor:
             if kept is not None:
                 sums[:, : kept.shape[1]] = kept
             self._add(sums, done, source, scale, plan, group)
-            yield done, (sums[:, : final - done] * 255).round_().clamp_(0, 255).to(torch.uint8)
+            whole = sums[:, : final - done].clamp_(0, 1)
+            if self.config.output == "float16":
+                yield done, whole.to(torch.float16)
+            else:
+                yield done, (whole * 255).round_().to(torch.uint8)
             kept, done = sums[:, final - done :], final
 
     def _add(

@@ -34,6 +34,8 @@ class PredictConfig:
     precision : {"auto", "float32", "bfloat16", "float16"}
         Numbers in the network; ``auto`` is bfloat16 where the device multiplies it faster
         (CUDA, CPUs with AMX), else float32.
+    output : {"uint8", "float16"}
+        Numbers in which probabilities are kept and written: 0 to 255, or 0 to 1.
     compile : bool
         Let torch compile the network first, which takes a minute and pays for long work.
     """
@@ -45,10 +47,12 @@ class PredictConfig:
     batch_voxels: int = 1 << 20
     flips: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    output: Literal["uint8", "float16"] = "uint8"
     compile: bool = False
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, ("auto", "float32", "bfloat16", "float16"))
+        check_choice("output", self.output, ("uint8", "float16"))
         for name in ("patch_px", "depth_vx", "batch_voxels"):
             check_range(name, getattr(self, name), 1, 1 << 31)
         for name, window in (("overlap_px", "patch_px"), ("overlap_slices", "depth_vx")):

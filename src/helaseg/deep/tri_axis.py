@@ -21,23 +21,24 @@ from helaseg.deep.predict import Predictor
 from helaseg.deep.predict_config import FUSIONS, Fusion
 from helaseg.errors import ParameterError
 
-Bytes = NDArray[np.uint8]
+#: uint8, 0 to 255 for 0 to 1, or float16.
+Probabilities = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriAxisResult:
-    """Probabilities of one network along one axis or three.
+    """Probabilities of one network along three axes.
 
     Parameters
     ----------
-    probability : ndarray of uint8, shape (C, Z, Y, X)
-        0 to 255 for 0 to 1, fused.
-    agreement : ndarray of uint8, shape (C, Z, Y, X), or None
-        How many axes gave each voxel 0.5 or more; None for one axis.
+    probability : ndarray of uint8 (0 to 255 for 0 to 1) or float16, shape (C, Z, Y, X)
+        Fused.
+    agreement : ndarray of uint8, shape (C, Z, Y, X)
+        How many axes gave each voxel 0.5 or more.
     """
 
-    probability: Bytes
-    agreement: Bytes | None
+    probability: Probabilities
+    agreement: NDArray[np.uint8]
 
 
 def predict_tri_axis(
@@ -89,7 +90,8 @@ def predict_tri_axis(
     answers = []
     for axis in range(3):
         order = [axis, *(a for a in range(3) if a != axis)]
-        answer = new_array((len(predictor.shape.classes), *shape), scratch, f"axis_{axis}.npy")
+        whole = (len(predictor.shape.classes), *shape)
+        answer = new_array(whole, scratch, f"axis_{axis}.npy", predictor.config.output)
         turned = answer.transpose(0, *(a + 1 for a in order))
         view = resident.permute(order)
         for start, block in predictor.blocks(view, scale):
@@ -101,13 +103,15 @@ def predict_tri_axis(
     return fuse(answers, fusion=fusion, scratch=scratch)
 
 
-def fuse(answers: list[Bytes], *, fusion: Fusion, scratch: Path | None = None) -> TriAxisResult:
+def fuse(
+    answers: list[Probabilities], *, fusion: Fusion, scratch: Path | None = None
+) -> TriAxisResult:
     """Three probabilities as one, slice by slice.
 
     Parameters
     ----------
-    answers : list of three ndarrays of uint8, shape (C, Z, Y, X)
-        0 to 255.
+    answers : list of three ndarrays, shape (C, Z, Y, X)
+        uint8, 0 to 255, or float16, 0 to 1.
     fusion, scratch
         As in `predict_tri_axis`.
     """
@@ -115,7 +119,9 @@ def fuse(answers: list[Bytes], *, fusion: Fusion, scratch: Path | None = None) -
         msg = f"three predictions of one shape are fused, got {[a.shape for a in answers]}"
         raise ParameterError(msg)
     shape = answers[0].shape
-    fused = new_array(shape, scratch, "fused.npy")
+    kind = answers[0].dtype
+    half = 0.5 if kind == np.float16 else 128
+    fused = new_array(shape, scratch, "fused.npy", kind)
     agreement = new_array(shape, scratch, "agreement.npy")
     for z in range(shape[1]):
         first, second, third = (a[:, z] for a in answers)
@@ -126,14 +132,18 @@ def fuse(answers: list[Bytes], *, fusion: Fusion, scratch: Path | None = None) -
             fused[:, z] = np.minimum(low, third)
         elif fusion == "majority":
             fused[:, z] = np.maximum(low, np.minimum(high, third))
+        elif kind == np.float16:
+            fused[:, z] = (first.astype(np.float32) + second + third) / 3
         else:
             fused[:, z] = (first.astype(np.uint16) + second + third + 1) // 3
-        agreement[:, z] = sum((a >= 128).view(np.uint8) for a in (first, second, third))
+        agreement[:, z] = sum((a >= half).view(np.uint8) for a in (first, second, third))
     return TriAxisResult(probability=fused, agreement=agreement)
 
 
-def new_array(shape: tuple[int, ...], scratch: Path | None, name: str) -> Bytes:
+def new_array(
+    shape: tuple[int, ...], scratch: Path | None, name: str, dtype: Any = np.uint8
+) -> NDArray[Any]:
     """An array in memory, or one in a file that is read and written as it is needed."""
     if scratch is None:
-        return np.empty(shape, np.uint8)
-    return np.lib.format.open_memmap(scratch / name, mode="w+", dtype=np.uint8, shape=shape)
+        return np.empty(shape, dtype)
+    return np.lib.format.open_memmap(scratch / name, mode="w+", dtype=np.dtype(dtype), shape=shape)

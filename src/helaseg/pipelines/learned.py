@@ -44,8 +44,8 @@ class LearnedResult:
     ----------
     segmentation : SegmentationResult
         As the unsupervised method gives it. Without the class cytoplasm its cell is empty.
-    probability : ndarray of uint8, shape (C, Z, Y, X)
-        0 to 255 for 0 to 1.
+    probability : ndarray of uint8 (0 to 255 for 0 to 1) or float16, shape (C, Z, Y, X)
+        As the settings say.
     agreement : ndarray of uint8, shape (C, Z, Y, X), or None
         How many of three axes gave 0.5 and more.
     grid : Grid
@@ -55,7 +55,7 @@ class LearnedResult:
     """
 
     segmentation: SegmentationResult
-    probability: Bytes
+    probability: NDArray[Any]
     agreement: Bytes | None
     grid: Grid
     classes: tuple[str, ...]
@@ -139,7 +139,7 @@ def predict(
     with timer.measured("predict"):
         if tri_axis is None:
             shape = (len(network.classes), *grid.shape)
-            probability, agreement = new_array(shape, scratch, "probability.npy"), None
+            probability, agreement = new_array(shape, scratch, "z.npy", config.output), None
             for start, block in predictor.blocks(source, scale):
                 stop = start + block.shape[1]
                 probability[:, start:stop] = block
@@ -155,12 +155,13 @@ def predict(
             )
             probability, agreement = found.probability, found.agreement
     with timer.measured("nucleus"):
-        nucleus = nucleus_probability(probability, network.classes, head=network.head)
+        chances = probability if probability.dtype == np.uint8 else _as_bytes(probability)
+        nucleus = nucleus_probability(chances, network.classes, head=network.head)
         target = None if target_vx is None else _moved(target_vx, volume.grid, grid)
         inside = keep_components(nucleus >= HALF, grid, keep=keep, target_vx=target)
     with timer.measured("measure"):
         segmentation = _as_segmentation(
-            volume.grid, grid, nucleus, inside, probability, network.classes
+            volume.grid, grid, nucleus, inside, chances, network.classes
         )
     provenance = Provenance(
         config={"predict": dataclasses.asdict(config), "tri_axis": tri_axis, "keep": keep},
@@ -246,6 +247,13 @@ def _record(z: int, nucleus: LabelVolume, cell: LabelVolume, sure: Any) -> Slice
     )
 
 
+def _as_bytes(probability: NDArray[Any]) -> Bytes:
+    chances = np.empty(probability.shape, np.uint8)
+    for z in range(probability.shape[1]):
+        np.rint(probability[:, z] * np.float32(255), out=chances[:, z], casting="unsafe")
+    return chances
+
+
 def _sum_of(probability: Bytes, classes: tuple[str, ...], wanted: tuple[str, ...]) -> Bytes:
     there = [probability[classes.index(c)] for c in wanted if c in classes]
     return np.minimum(np.sum(there, axis=0, dtype=np.uint16), 255).astype(np.uint8)
@@ -307,7 +315,7 @@ def _tell(progress: Progress | None, done: int, total: int) -> None:
 
 
 def write_probabilities(folder: Path, result: LearnedResult) -> list[Path]:
-    """Write the probabilities on the voxels of the network, 0 to 255 for 0 to 1.
+    """Write the probabilities on the voxels of the network.
 
     Parameters
     ----------
