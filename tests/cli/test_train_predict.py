@@ -201,3 +201,19 @@ def test_without_the_extra_it_says_how_to_get_it(
     text = one_line(capsys.readouterr().err)
     assert "pip install 'helaseg[deep]'" in text
     assert missing in text
+
+
+def test_ctrl_c_before_the_first_state_says_that_nothing_is_kept(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from helaseg.deep import training
+
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "learning_rate", interrupted)
+    command = ["train", str(place / "set"), str(tmp_path / "m"), "--device", "cpu"]
+    assert main([*command, "--config", str(place / "train.toml")]) == 1
+    message = one_line(capsys.readouterr().err)
+    assert "interrupted before the first state was kept, which is at step 20" in message
+    assert not (tmp_path / "m").exists()

@@ -225,3 +225,16 @@ def test_planes_along_all_axes_need_cubes(folder: Path, config: TrainConfig) -> 
     cubes = dataclasses.replace(config, axes="zyx")
     sampler = Sampler([open_example(read_dataset(folder).volumes[0], cubes)], cubes)
     assert sampler.batch(0)[0].image.shape == (1, 32, 32)
+
+
+def test_a_class_that_nobody_drew_and_a_missing_voxel_size(
+    folder: Path, config: TrainConfig
+) -> None:
+    np.save(folder / "labels" / "a.npy", np.zeros(GRID.shape, np.uint8))
+    empty = open_example(read_dataset(folder).volumes[0], config)
+    with pytest.raises(DataFormatError, match="no labelled voxel of nucleus in any volume of a"):
+        Sampler([empty], config).check_labelled()
+    (folder / "images" / "a.tif").unlink()
+    np.save(folder / "images" / "a.npy", masks())
+    with pytest.raises(DataFormatError, match=r"a\.npy does not state its voxel size; list it in"):
+        open_example(read_dataset(folder).volumes[0], config)

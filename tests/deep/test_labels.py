@@ -83,7 +83,7 @@ def test_what_says_nothing_is_refused() -> None:
     mask = (rings() == 2).astype(np.uint8)
     with pytest.raises(DataFormatError, match="says nothing of nucleus, cytoplasm; train on one"):
         parts_of(mask, ("nucleus", "cytoplasm"), name="m")
-    with pytest.raises(DataFormatError, match="labels must be integers, got float32"):
+    with pytest.raises(DataFormatError, match="labels must be integers, m holds float32"):
         parts_of(mask.astype(np.float32), ("nucleus",), name="m")
-    with pytest.raises(DataFormatError, match="must not be negative, slice 0 has -1"):
+    with pytest.raises(DataFormatError, match="must not be negative, slice 0 of m has -1"):
         parts_of(mask.astype(np.int16) - 1, ("nucleus",), name="m")

@@ -15,7 +15,7 @@ from helaseg.cli.session import session, show
 from helaseg.deep.extra import require_deep
 from helaseg.deep.train_config import TrainConfig
 from helaseg.deep.unet_config import PRESETS
-from helaseg.errors import DataFormatError, ParameterError
+from helaseg.errors import DataFormatError, JobError, ParameterError
 from helaseg.execution import claim_output, fingerprint_of, hold_output
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def train(
 
         from helaseg.deep import read_checkpoint, split_by_cell, train
         from helaseg.deep.dataset import open_example
+        from helaseg.deep.resume import STATE
 
         model = None
         if start is not None:
@@ -95,17 +96,27 @@ def train(
                 state = [*out.glob("state*"), *(out / f for f in OUTPUTS if (out / f).exists())]
                 journal.record("train/state", key, outputs=state)
 
-            result = train(
-                learned,
-                out,
-                config=settings,
-                validation=held,
-                device=device,
-                start=model,
-                provenance=provenance,
-                progress=work.progress,
-                kept=kept,
-            )
+            try:
+                result = train(
+                    learned,
+                    out,
+                    config=settings,
+                    validation=held,
+                    device=device,
+                    start=model,
+                    provenance=provenance,
+                    progress=work.progress,
+                    kept=kept,
+                )
+            except KeyboardInterrupt:
+                if (out / STATE).exists():
+                    raise
+                msg = (
+                    "interrupted before the first state was kept, which is at step "
+                    f"{min(settings.validate_every, settings.n_steps)}: nothing is left; lower "
+                    "--validate-every"
+                )
+                raise JobError(msg) from None
             from helaseg.report import write_training_curves
 
             curves = write_training_curves(out)
@@ -132,7 +143,7 @@ def _paths(paths: Sequence[Path], from_classical: Sequence[Path]) -> tuple[Path 
         return None, paths[0]
     msg = (
         "expected DATASET and OUT, or OUT with --from-classical ROI, got "
-        f"{len(paths)} paths; see helaseg train --help"
+        f"{' '.join(map(str, paths)) or 'nothing'}; see helaseg train --help"
     )
     raise ParameterError(msg)
 
@@ -162,7 +173,7 @@ def _plan(settings: TrainConfig, listed: Dataset, device: str) -> str:
             f"network   {kind} U-Net, {UNet(network).n_parameters:,} parameters, "
             f"classes {', '.join(network.classes)}",
             f"voxels    {z:g} x {y:g} x {x:g} nm (z, y, x)",
-            f"volumes   {len(listed.volumes)} of the cells "
+            f"volumes   {len(listed.volumes)}, cells: "
             + ", ".join(sorted({v.cell for v in listed.volumes})),
             f"steps     {settings.n_steps} of {settings.batch_size} patches of "
             f"{' x '.join(map(str, settings.patch_in))} voxels",

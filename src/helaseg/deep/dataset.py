@@ -148,7 +148,14 @@ def open_example(volume: LabelledVolume, config: TrainConfig) -> Example:
     DataFormatError
         If the files do not fit, or say nothing of the classes.
     """
-    image = to_uint8(open_volume(volume.image, volume.voxel_size_nm))
+    try:
+        image = to_uint8(open_volume(volume.image, volume.voxel_size_nm))
+    except MissingVoxelSizeError as error:
+        msg = (
+            f"{volume.image} does not state its voxel size; list it in a TOML data set with "
+            "voxel_size_nm = [Z, Y, X]"
+        )
+        raise MissingVoxelSizeError(msg) from error
     network = config.network
     classes = network.classes[1:] if network.head == "classes" else network.classes
     weights = np.full(image.shape[0], float(volume.weight))

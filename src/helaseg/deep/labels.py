@@ -128,7 +128,7 @@ def parts_of(
     DataFormatError
         If a label stands for no class, or the image for several of which it says nothing.
     """
-    there = labels_in(labels)
+    there = labels_in(labels, name=name)
     if values is not None:
         # A label that is in no list is background; a list without any label there is a typo.
         for one, wanted in values.items():
@@ -160,7 +160,7 @@ def parts_of(
     return parts, known
 
 
-def labels_in(labels: Sliceable) -> set[int]:
+def labels_in(labels: Sliceable, *, name: str) -> set[int]:
     """Which labels occur, without 0.
 
     Raises
@@ -169,13 +169,13 @@ def labels_in(labels: Sliceable) -> set[int]:
         If they are no integers, or negative.
     """
     if np.dtype(labels.dtype).kind not in "bui":
-        msg = f"labels must be integers, got {labels.dtype}; give soft votes as votes"
+        msg = f"labels must be integers, {name} holds {labels.dtype}; give soft votes as votes"
         raise DataFormatError(msg)
     found: set[int] = set()
     for z in range(labels.shape[0]):
         plane = np.asarray(labels[z, :, :])
         if plane.dtype.kind == "i" and plane.min() < 0:
-            msg = f"labels must not be negative, slice {z} has {plane.min()}"
+            msg = f"labels must not be negative, slice {z} of {name} has {plane.min()}"
             raise DataFormatError(msg)
         found.update(int(v) for v in np.unique(plane))
     return found - {0}

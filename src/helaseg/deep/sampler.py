@@ -82,6 +82,21 @@ class Sampler:
                 )
                 raise ParameterError(msg)
 
+    def check_labelled(self) -> None:
+        """Refuse examples in which no voxel has a class: nothing is learned of them.
+
+        Raises
+        ------
+        DataFormatError
+            Naming classes and cells.
+        """
+        if any(len(places) for one in self._classes for places in one):
+            return
+        names = ", ".join(c for c in self.config.network.classes if c != "background")
+        cells = ", ".join(sorted({e.cell for e in self.examples}))
+        msg = f"no labelled voxel of {names} in any volume of {cells}; check the labels"
+        raise DataFormatError(msg)
+
     def batch(self, step: int, *, part: int = 0) -> list[Patch]:
         """The patches of a step; `part` tells the devices of a step apart."""
         return [

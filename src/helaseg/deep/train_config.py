@@ -35,7 +35,7 @@ class TrainConfig:
     n_steps : int
         Steps; the learning rate falls to 0 over all of them.
     learning_rate : float
-        Highest learning rate (AdamW), reached after `warm_up` steps.
+        Highest learning rate (AdamW), reached after the warm-up.
     warm_up : int
         Steps over which the learning rate rises.
     weight_decay : float
@@ -78,7 +78,7 @@ class TrainConfig:
     max_gradient: float = 1.0
     foreground_share: float = 0.5
     validation_share: float = 0.2
-    validate_every: int = 100
+    validate_every: int = 50
     patience: int = 0
     distance_nm: float = 200.0
     freeze: Literal["none", "encoder"] = "none"

@@ -102,6 +102,8 @@ def train(
     ------
     CheckpointError
         If `start` is a network of another shape.
+    DataFormatError
+        If there is no example, or no voxel of a class in them.
     JobError
         If the loss is no number any more.
 
@@ -134,6 +136,7 @@ def train(
         trained, lr=config.learning_rate, weight_decay=config.weight_decay
     )
     sampler = Sampler(examples, config)
+    sampler.check_labelled()
     fixed = _fixed_batches(validation, config)
     out.mkdir(parents=True, exist_ok=True)
     key = fingerprint_of(

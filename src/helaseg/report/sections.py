@@ -196,9 +196,12 @@ def _orthogonal(result: SegmentationResult, raw: Volume | None, *, size_px: int)
     depth, rows, columns = result.labels.shape
     if depth < 2:
         return None
-    largest = max(result.slices, key=lambda r: r.cell_px, default=None)
+    largest = max(result.slices, key=lambda r: (r.cell_px, r.nucleus_px), default=None)
     z = depth // 2 if largest is None else largest.z
     inside = np.argwhere(result.cell.slice(z))
+    if not len(inside):
+        # The nucleus alone was looked for.
+        inside = np.argwhere(result.nucleus.slice(z))
     # The median of the columns and rows lies well inside most cells.
     y, x = np.median(inside, axis=0).astype(int) if len(inside) else (rows // 2, columns // 2)
     figure = plot_orthogonal(
