@@ -50,7 +50,7 @@ def phantom(*seeds: str) -> None:
     network = UNetConfig(head="classes", classes=CLASSES)
     made = {k: helaseg.make_phantom(seed=k) for k in (learn, test)}
     for axes in ("z", "zyx"):
-        config = TrainConfig(network=network, axes=axes, n_steps=800, batch_size=4)
+        config = TrainConfig(network=network, axes=axes)
         examples = []
         for seed, one in made.items():
             labels = np.where(one.truth["cell"].read() > 0, 1, 0).astype(np.uint8)
@@ -117,7 +117,7 @@ def real() -> None:
     import helaseg
     from helaseg.core.grid import Grid
     from helaseg.core.volume import Volume
-    from helaseg.deep import TrainConfig, UNetConfig, make_example, read_checkpoint, train
+    from helaseg.deep import TrainConfig, make_example, read_checkpoint, train
     from helaseg.deep.labels import LabelPart
     from helaseg.pipelines import learned
 
@@ -136,7 +136,7 @@ def real() -> None:
     truths = {
         n: f for n in range(200) if (f := folder / "truth" / f"nucleus_z{n:04d}.tif").exists()
     }
-    config = TrainConfig(network=UNetConfig(), n_steps=600, batch_size=4)
+    config = TrainConfig(n_steps=600)
 
     def example(first: int):
         target = drawn[first].copy()

@@ -14,18 +14,11 @@ from helaseg.core.grid import Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume, Volume
 from helaseg.deep.train_config import TrainConfig
-from helaseg.deep.unet_config import UNetConfig
 from helaseg.execution import Progress
 from helaseg.io import CellRow
 
 #: Half a minute of training on two cores.
-DEMO_TRAINING = TrainConfig(
-    network=UNetConfig(),
-    n_steps=300,
-    batch_size=4,
-    validate_every=100,
-    validation_share=0.0,
-)
+DEMO_TRAINING = TrainConfig(n_steps=300, validate_every=100)
 #: Names of the two methods in the report.
 UNSUPERVISED, LEARNED = "unsupervised", "U-Net"
 

@@ -70,8 +70,8 @@ class TrainConfig:
     axes: Literal["z", "zyx"] = "z"
     patch_px: int = 192
     depth_vx: int = 48
-    batch_size: int = 8
-    n_steps: int = 1000
+    batch_size: int = 4
+    n_steps: int = 800
     learning_rate: float = 4e-3
     warm_up: int = 50
     weight_decay: float = 1e-2
