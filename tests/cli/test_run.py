@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helaseg.cli import demo_learned
 from helaseg.cli.app import main
 from helaseg.cli.demo import cell_text, demo_config
 from helaseg.cli.reports import write_reports
 from helaseg.core.grid import Grid
 from helaseg.core.scores import Score, ScoreTable
+from helaseg.deep import TrainConfig, UNetConfig
 from helaseg.io import read_cells_csv, write_tiff
 from helaseg.pipelines.classical import RunConfig
 from helaseg.synthetic import PhantomConfig
@@ -130,7 +132,12 @@ def test_no_cell_found_is_a_success_with_advice(
     assert "No cell found" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_demo_scores_every_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_scores_every_cell(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    one_torch_thread: None,
+) -> None:
     words = [
         "demo",
         str(tmp_path / "demo"),
@@ -143,7 +150,7 @@ def test_demo_scores_every_cell(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "--noise=0.3",
         "--seed=5",
     ]
-    assert main(words) == 0
+    assert main([*words, "--no-network"]) == 0
     out = capsys.readouterr().out.splitlines()
     (head,) = [line for line in out if line.startswith("per cell, median of 2 in the truth")]
     assert "(0 missed, 0 made up)" in head
@@ -154,8 +161,19 @@ def test_demo_scores_every_cell(tmp_path: Path, capsys: pytest.CaptureFixture[st
     page = (tmp_path / "demo" / "run" / "report.html").read_text()
     assert "Scores against truth" in page
     assert "cell 2" in page
-    assert main(words) == 0
+    assert main([*words, "--no-network"]) == 0
     assert capsys.readouterr().out.splitlines() == out
+    # The same run, and a network that has hardly learned anything beside it.
+    little = UNetConfig(width=2, n_halvings=1)
+    short = TrainConfig(network=little, n_steps=2, patch_px=32, batch_size=1)
+    monkeypatch.setattr(demo_learned, "DEMO_TRAINING", short)
+    assert main(words) == 0
+    more = capsys.readouterr().out.splitlines()
+    assert more[: len(out)] == out
+    assert more[len(out)].startswith("a U-Net trained on 1 other cell in")
+    page = (tmp_path / "demo" / "learned" / "compare" / "report.html").read_text()
+    assert "unsupervised" in page
+    assert "U-Net" in page
 
 
 @pytest.mark.parametrize("word", ["--quiet", "--log-level=error", "--memory-limit=4GB"])

@@ -239,6 +239,7 @@ def test_devices_that_are_not_there_are_refused() -> None:
             find_device("cuda")
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     script = tmp_path / "both.py"
     script.write_text(

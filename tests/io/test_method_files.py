@@ -107,3 +107,10 @@ def test_broken_notes_are_refused(tmp_path) -> None:
             read_cost(tmp_path)
     with pytest.raises(DataFormatError, match=r"must be the folder of a training, there is no"):
         read_cost(tmp_path, tmp_path / "model")
+
+
+def test_a_result_of_helaseg_without_a_network_took_no_training(tmp_path) -> None:
+    note(tmp_path / "provenance.json", steps=[], inputs={"roi": {}})
+    assert read_cost(tmp_path).train_seconds == 0.0
+    note(tmp_path / "provenance.json", steps=[], inputs={"roi": {}, "model": {}})
+    assert read_cost(tmp_path).train_seconds is None

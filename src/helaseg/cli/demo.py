@@ -46,6 +46,7 @@ def demo(
     out: Path = Path("helaseg-demo"),
     /,
     *,
+    network: bool = True,
     settings: Annotated[PhantomConfig, Parameter(name="*", group=SETTINGS)] = PhantomConfig(),
     common: DemoOptions = DemoOptions(),
 ) -> None:
@@ -55,6 +56,8 @@ def demo(
     ----------
     out : Path
         Output folder for the phantom and the run.
+    network : bool
+        Train a U-Net on all cells but one and compare it with the run on that one.
     """
     with session(common, computes=True) as work:
         grid = settings.grid
@@ -92,8 +95,9 @@ def demo(
         show(score_text(scores))
         show(cell_text(by_cell))
         show(f"report: {page}")
-        for line in _learned(out, result, work):
-            show(line)
+        if network:
+            for line in _learned(out, result, work):
+                show(line)
 
 
 def _learned(out: Path, result: RunResult, work: Session) -> Iterator[str]:

@@ -124,8 +124,8 @@ def compare_with_network(
     io.write_comparison(folder, scored, verdict=sentences, inputs=inputs)
     page = write_comparison_report(folder / "report.html", scored, image=image, inputs=inputs)
     yield (
-        f"a U-Net trained on {len(examples)} cells in {trained.seconds:.0f} s, compared on "
-        f"cell {held}, which it has not seen:"
+        f"a U-Net trained on {len(examples)} other {'cell' if len(examples) == 1 else 'cells'} in "
+        f"{trained.seconds:.0f} s, compared on cell {held}, which it has not seen:"
     )
     yield from sentences
     yield f"comparison: {page}"

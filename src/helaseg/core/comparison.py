@@ -25,7 +25,8 @@ class MethodCost:
     Parameters
     ----------
     train_seconds, predict_seconds : float, optional
-        Wall-clock time of the training, and of the prediction of this ROI.
+        Wall-clock time of the training (0 for a method without one), and of the prediction of
+        this ROI.
     train_memory_mb, predict_memory_mb : float, optional
         Highest memory, in MB (1e6 bytes).
     train_energy_j, predict_energy_j : float, optional

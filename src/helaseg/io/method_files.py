@@ -81,7 +81,7 @@ def read_cost(
     Returns
     -------
     MethodCost
-        What is not noted is None.
+        What is not noted is None. A result of helaseg without a network took no training.
 
     Raises
     ------
@@ -98,8 +98,12 @@ def read_cost(
     steps = predicted.get("steps") or ()
     memory = [v for step in steps if (v := _number(step, "peak_memory_mb")) is not None]
     seconds = [v for step in steps if (v := _number(step, "seconds")) is not None]
+    train_seconds = _number(trained, "seconds")
+    if train_seconds is None and predicted.get("inputs") and "model" not in predicted["inputs"]:
+        # Written by helaseg, and no network went in.
+        train_seconds = 0.0
     return MethodCost(
-        train_seconds=_number(trained, "seconds"),
+        train_seconds=train_seconds,
         predict_seconds=sum(seconds) if seconds else None,
         train_memory_mb=_number(trained, "peak_memory_mb"),
         predict_memory_mb=max(memory, default=None),

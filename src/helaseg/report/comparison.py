@@ -214,13 +214,14 @@ def _cost_row(comparison: Comparison, name: str) -> dict[str, str]:
     def kilo(value: float | None) -> float | None:
         return None if value is None else value / 1000
 
+    free = cost.train_seconds == 0
     return {
         "name": name,
-        "train": time(cost.train_seconds),
+        "train": "none" if free else time(cost.train_seconds),
         "predict": time(cost.predict_seconds),
-        "train_memory": number(cost.train_memory_mb),
+        "train_memory": "–" if free else number(cost.train_memory_mb),
         "predict_memory": number(cost.predict_memory_mb),
-        "train_energy": number(kilo(cost.train_energy_j)),
+        "train_energy": "–" if free else number(kilo(cost.train_energy_j)),
         "predict_energy": number(kilo(cost.predict_energy_j)),
         "device": cost.device or _NOT_KNOWN,
     }

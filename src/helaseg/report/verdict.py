@@ -197,7 +197,9 @@ def _cost_words(cost: MethodCost) -> str:
     parts = [
         "training time not known"
         if cost.train_seconds is None
-        else f"trained in {duration_text(cost.train_seconds)}",
+        else f"trained in {duration_text(cost.train_seconds)}"
+        if cost.train_seconds
+        else "no training",
         "prediction time not known"
         if cost.predict_seconds is None
         else f"predicted in {duration_text(cost.predict_seconds)}",
