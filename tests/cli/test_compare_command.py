@@ -16,6 +16,7 @@ from helaseg.core.grid import Roi
 from helaseg.core.results import Provenance, SegmentationResult, StepCost
 from helaseg.execution import JOURNAL_NAME
 from helaseg.io import write_segmentation, write_tiff
+from helaseg.pipelines.targets import write_target
 
 FILES = {"scores.csv", "statistics.csv", "compare.json", "report.html", JOURNAL_NAME}
 
@@ -62,7 +63,7 @@ def test_any_form_of_prediction_is_compared(place, capsys) -> None:
     assert run(*preds, "--part", "nucleus", "--training", "soft=model") == 0
     assert {p.name for p in (place / "out").iterdir()} == FILES
     out = capsys.readouterr().out
-    assert out.startswith("other is best by the jaccard index: ")
+    assert out.startswith("other is best by the Jaccard index: ")
     assert "report: out/report.html" in out
     found = json.loads((place / "out" / "compare.json").read_text())
     for name, mask in (("folder", SHORT), ("other", SHIFTED), ("soft", SHORT)):
@@ -87,7 +88,7 @@ def test_class_images_and_doubt(place, capsys) -> None:
     whole = {(r["method"], r["doubt"]): r["value"] for r in rows if r["region"] == "volume"}
     assert set(whole) == {(n, d) for n in "ab" for d in ("counted", "left out")}
     assert set(map(float, whole.values())) == {1.0}
-    assert "a and b have the same jaccard index, 1.000 (cell, 24 slices without" in (
+    assert "a and b have the same Jaccard index, 1.000 (cell, 24 slices without" in (
         capsys.readouterr().out
     )
 
@@ -103,6 +104,22 @@ def test_annotated_slices_instances_and_labels(place, capsys) -> None:
     words = ["--pred", "a=segmented/labels.tif", "--labels", "2,3", "--overwrite"]
     assert run(*words) == 0
     assert "(label 2 and 3, 24 slices)" in capsys.readouterr().out
+
+
+def test_the_target_of_the_crop_picks_the_object(place, capsys) -> None:
+    objects = np.where(TRUTH, 7, 0).astype(np.uint16)
+    objects[:, :4] = 3
+    write_tiff("truth.tif", objects, GRID)
+    words = ["--pred", "a=shifted.npy", "--part", "nucleus"]
+    assert run(*words) == 2
+    assert "say which of them are the nucleus" in one_line(capsys.readouterr().err)
+    write_target(place, (12.0, 20.0, 25.0))
+    assert run(*words) == 0
+    notes = json.loads((place / "out" / "compare.json").read_text())["notes"]
+    assert "truth: 2 objects, label 7 is at the target" in notes
+    assert run(*words, "--target-vx", "12,1,1", "--overwrite") == 0
+    notes = json.loads((place / "out" / "compare.json").read_text())["notes"]
+    assert "truth: 2 objects, label 3 is at the target" in notes
 
 
 def test_it_is_done_once_and_again_when_something_changed(place, capsys) -> None:

@@ -87,7 +87,8 @@ def test_costs_are_read_where_they_are_noted(tmp_path) -> None:
             device="one GPU",
         )
     note(tmp_path / "training.json", seconds=5)
-    note(tmp_path / "provenance.json", steps=[], energy_j=70, device="laptop")
+    steps = [{"step": "a", "energy_j": 30}, {"step": "b", "energy_j": 40}]
+    note(tmp_path / "provenance.json", steps=steps, machine="laptop")
     assert read_cost(tmp_path) == MethodCost(
         train_seconds=5.0, predict_energy_j=70.0, device="laptop"
     )
@@ -96,7 +97,8 @@ def test_costs_are_read_where_they_are_noted(tmp_path) -> None:
 def test_what_is_not_noted_is_not_known(tmp_path) -> None:
     assert read_cost(tmp_path / "a.tif") == MethodCost()
     note(tmp_path / "training.json", seconds=None, energy_j=float("nan"), peak_memory_mb="much")
-    note(tmp_path / "provenance.json", steps=[{"step": "a"}], energy_j=True)
+    steps = [{"step": "a", "energy_j": 30}, {"step": "b", "energy_j": None}]
+    note(tmp_path / "provenance.json", steps=steps)
     assert read_cost(tmp_path) == MethodCost()
 
 

@@ -197,6 +197,26 @@ def test_objects_get_their_own_scores() -> None:
     assert row.undefined == "truth and prediction hold no object"
 
 
+def test_the_object_at_the_target_is_meant_where_there_are_several() -> None:
+    truth = np.where(TRUTH, 7, 0).astype(np.uint16)
+    truth[:, :4] = 3
+    other = np.where(SHIFTED, 2, 0).astype(np.uint16)
+    other[:, -4:] = 5
+    sides = {"objects": labels(other), "mask": labels(SHIFTED)}
+    found = compare(labels(truth), sides, target_vx=(12.0, 20.0, 25.0), config=FEW)
+    for name in sides:
+        assert found.table(name).value("jaccard_index") == m.jaccard_index(TRUTH, SHIFTED)
+    assert "truth: 2 objects, label 7 is at the target" in found.notes
+    # what is said counts more
+    told = compare(labels(truth), sides, target_vx=(12, 20, 25), labels=(3, 5), config=FEW)
+    assert told.table("objects").value("jaccard_index") == 0
+    for nowhere in ((12, 10, 2), (12, 20, 90)):
+        with pytest.raises(ParameterError, match="'truth' must be a mask or say what it holds"):
+            compare(labels(truth), sides, target_vx=nowhere, config=FEW)
+    with pytest.raises(ParameterError, match="'truth' must be a mask or say what it holds"):
+        compare(labels(truth), sides, target_vx=(12, 20, 25), slices=[3], config=FEW)
+
+
 def test_probabilities_and_costs() -> None:
     soft = Volume(data=np.where(SHIFTED, 0.7, 0.2).astype(np.float32), grid=GRID)
     cost = MethodCost(train_seconds=3.0)

@@ -53,14 +53,14 @@ def test_the_verdict_says_who_where_how_surely_and_at_what_cost(comparison) -> N
     value = comparison.table("shifted").value("jaccard_index")
     other = comparison.table("short").value("jaccard_index")
     assert words[0] == (
-        f"shifted is best by the jaccard index: {value:.3f}, ahead of short ({other:.3f}) "
+        f"shifted is best by the Jaccard index: {value:.3f}, ahead of short ({other:.3f}) "
         "(nucleus, 24 slices without voxels in doubt)."
     )
     text = "\n".join(words)
     assert "Slice by slice shifted differs from short by +0." in text
     assert "which is not clear: it may be chance" in text  # few blocks, p above 0.05
-    assert "In the centre (17 slices) shifted is also ahead: jaccard index " in text
-    assert "At the poles (4 slices) shifted is also ahead: jaccard index " in text
+    assert "In the centre (17 slices) shifted is also ahead: Jaccard index " in text
+    assert "At the poles (4 slices) shifted is also ahead: Jaccard index " in text
     assert "0.000 of short" in text
     assert "short is better than shifted by " in text
     assert "short finds nothing in 6 slices with truth." in text
@@ -69,18 +69,20 @@ def test_the_verdict_says_who_where_how_surely_and_at_what_cost(comparison) -> N
         words
     )
     assert best_method(comparison) == "shifted"
+    assert not any("are the same by every score" in sentence for sentence in words)
 
 
 def test_unknown_costs_are_said_once() -> None:
     words = verdict(compare(labels(TRUTH), {"a": labels(SHIFTED)}))
-    assert words[0].startswith("a has a jaccard index of 0.9")
+    assert words[0].startswith("a has a Jaccard index of 0.9")
     assert words[-1] == "What the methods cost is not known."
 
 
 def test_equal_methods_are_called_equal() -> None:
     words = verdict(compare(labels(TRUTH), {"a": labels(SHIFTED), "b": labels(SHIFTED)}))
-    assert words[0].startswith("a and b have the same jaccard index, 0.9")
-    assert "a and b have the same jaccard index in every slice." in words
+    assert words[0].startswith("a and b have the same Jaccard index, 0.9")
+    assert "a and b have the same Jaccard index in every slice." in words
+    assert "a and b are the same by every score of every slice." in words
     assert "All 11 scores of the volume are equal." in words
     assert any(w.startswith("At the poles (4 slices) a and b are equal") for w in words)
 
@@ -105,18 +107,18 @@ def test_what_cannot_be_ranked_says_why() -> None:
     none = labels(TRUTH & False)
     words = verdict(compare(none, {"a": none, "b": none}))
     assert words[0] == (
-        "No method has a jaccard index (foreground, 24 slices): truth and prediction are empty."
+        "No method has a Jaccard index (foreground, 24 slices): truth and prediction are empty."
     )
     some = verdict(compare(none, {"a": none, "b": labels(TRUTH)}))
     # to find nothing is right here, though it has no score and the wrong one has 0
-    assert some[0] == "The truth is empty, so no jaccard index ranks the methods."
+    assert some[0] == "The truth is empty, so no Jaccard index ranks the methods."
     assert "b finds something in 21 slices without truth." in some
 
 
 @pytest.mark.parametrize(
     ("low", "high", "p", "words"),
     [
-        (0.1, 0.3, 0.0001, "by +0.200 on average, which is clear (jaccard index; interval +0.100"),
+        (0.1, 0.3, 0.0001, "by +0.200 on average, which is clear (Jaccard index; interval +0.100"),
         (-0.1, 0.3, 0.04, "which is not clear: it may be chance"),
     ],
 )
@@ -139,7 +141,7 @@ def test_a_difference_in_words(low, high, p, words) -> None:
     assert "differs from a by −0.200" in difference_words(found, "b", "a")
     assert f"{'p < 0.001' if p < 0.001 else 'p = 0.040'})." in difference_words(found, "a", "b")
     none = dataclasses.replace(found, n_slices=0)
-    assert difference_words(none, "a", "b") == "a and b have a jaccard index together in no slice."
+    assert difference_words(none, "a", "b") == "a and b have a Jaccard index together in no slice."
 
 
 # --- the page
@@ -157,7 +159,7 @@ def test_the_page_holds_it_all(comparison, tmp_path) -> None:
         "short, shifted against the truth; 24 x 40 x 50 voxels of 50 x 10 x 10 nm",
         "Voxels in doubt left out",
         "Voxels in doubt counted",
-        "average hausdorff distance truth to prediction",
+        "average Hausdorff distance truth to prediction",
         "boundary F within 100nm",
         "17 in the centre, 4 at the poles",
         "short − shifted",
@@ -217,7 +219,7 @@ def test_curves_show_every_method_and_mark_what_is_missing(comparison) -> None:
     crosses = [line for line in figure.axes[1].lines if line.get_marker() == "x"]
     # the short one finds nothing in six slices with truth; where there is none, nothing is marked
     assert [list(line.get_xdata()) for line in crosses] == [[2, 3, 4, 20, 21, 22], []]
-    assert figure.axes[1].get_title(loc="left") == "average hausdorff distance surface (nm)"
+    assert figure.axes[1].get_title(loc="left") == "average Hausdorff distance surface (nm)"
     with pytest.raises(ParameterError, match=r"'metrics' must name at least one metric"):
         plot_slice_scores(comparison, [])
 

@@ -325,7 +325,7 @@ def test_scores_show_undefined_as_a_cross_and_not_as_zero():
     assert ratios.get_xlabel() == "score (ratio, 1 is perfect)"
     assert distances.get_xlabel() == "distance (nm, 0 is perfect)"
     assert [t.get_text() for t in distances.get_yticklabels()] == [
-        "average hausdorff distance surface, cell"
+        "average Hausdorff distance surface, cell"
     ]
     drawn = {line.get_marker(): line.get_xdata() for line in distances.lines}
     assert list(drawn["o"]) == [20.0]
@@ -347,9 +347,9 @@ def test_scores_leave_out_slices_and_counts_and_take_a_choice():
     rows += (score("jaccard_index", 0.5, z=3),)
     table = ScoreTable(rows=rows)
     names = [t.get_text() for t in plot_scores(table).axes[0].get_yticklabels()]
-    assert names == ["jaccard index, cell", "dice coefficient, cell"]
+    assert names == ["Jaccard index, cell", "Dice coefficient, cell"]
     names = plot_scores(table, metrics=["dice_coefficient"]).axes[0].get_yticklabels()
-    assert [t.get_text() for t in names] == ["dice coefficient, cell"]
+    assert [t.get_text() for t in names] == ["Dice coefficient, cell"]
     with pytest.raises(ParameterError, match="'scores' must hold at least one score"):
         plot_scores(table, metrics=["recall"])
 

@@ -358,11 +358,11 @@ def test_scores_are_shown_with_reasons(run_folder):
     scores = {1: table(0.9), 2: table(float("nan"), "truth and prediction are <empty>")}
     page = read_page(write_run_report(run_folder, scores=table(0.8), scores_by_cell=scores))
     assert "metric of unit whole volume cell 1 cell 2 median mean" in page.text
-    assert "jaccard index cell 0.8000 0.9000 undefined 0.9000 0.9000" in page.text
+    assert "Jaccard index cell 0.8000 0.9000 undefined 0.9000 0.9000" in page.text
     assert "Scores of each cell against truth." in page.text
     assert "Median and mean are over the cells" in page.text
     assert (
-        "cell 2: jaccard index of cell has no value, truth and prediction are <empty>" in page.text
+        "cell 2: Jaccard index of cell has no value, truth and prediction are <empty>" in page.text
     )
     assert "recall" not in page.text
 

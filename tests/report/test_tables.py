@@ -103,7 +103,7 @@ def test_undefined_scores_keep_their_reason_and_leave_the_mean():
     assert row.cells[1].reason == "both are empty"
     assert (row.mean, row.median) == ("0.7500", "0.7500")
     assert tables.undefined_reasons(columns) == [
-        "cell 2: jaccard index of cell has no value, both are empty"
+        "cell 2: Jaccard index of cell has no value, both are empty"
     ]
 
 

@@ -39,6 +39,7 @@ def compare(
     instances: Annotated[bool, Parameter(negative=())] = False,
     slices: tuple[int, ...] = (),
     drawn_slices: Annotated[bool, Parameter(negative=())] = False,
+    target_vx: tuple[float, float, float] | None = None,
     training: tuple[str, ...] = (),
     input_options: InputOptions = InputOptions(),
     settings: Annotated[CompareConfig, Parameter(name="*", group=SETTINGS)] = CompareConfig(),
@@ -69,6 +70,9 @@ def compare(
         Annotated slices, from 0; the others do not count.
     drawn_slices : bool
         Only slices that hold truth are annotated.
+    target_vx : tuple of float, optional
+        A point in the object that is meant, Z,Y,X in voxels of the crop; in images of several
+        objects that one is compared. By default the one that 'helaseg crop' noted.
     training : tuple of str
         NAME=FOLDER with the training.json of a method, for its cost.
     """
@@ -101,6 +105,7 @@ def compare(
         costs = {name: io.read_cost(path, trained.get(name)) for name, path in paths.items()}
 
         from helaseg.pipelines import compare as pipeline
+        from helaseg.pipelines.targets import read_target
         from helaseg.report import write_comparison_report
         from helaseg.report.verdict import verdict
 
@@ -112,6 +117,7 @@ def compare(
             "instances": instances,
             "slices": slices or None,
             "drawn_slices": drawn_slices,
+            "target_vx": target_vx or read_target(roi),
         }
         key = fingerprint_of(
             "compare", io.fingerprint(image), inputs, contents, choice, costs, settings, __version__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,7 @@ def read_cost(
     steps = predicted.get("steps") or ()
     memory = [v for step in steps if (v := _number(step, "peak_memory_mb")) is not None]
     seconds = [v for step in steps if (v := _number(step, "seconds")) is not None]
+    energy = [_number(step, "energy_j") for step in steps]
     train_seconds = _number(trained, "seconds")
     if train_seconds is None and predicted.get("inputs") and "model" not in predicted["inputs"]:
         # Written by helaseg, and no network went in.
@@ -108,8 +109,8 @@ def read_cost(
         train_memory_mb=_number(trained, "peak_memory_mb"),
         predict_memory_mb=max(memory, default=None),
         train_energy_j=_number(trained, "energy_j"),
-        predict_energy_j=_number(predicted, "energy_j"),
-        device=str(trained.get("device") or predicted.get("device") or ""),
+        predict_energy_j=_sum_of_known(energy),
+        device=str(trained.get("device") or predicted.get("machine") or ""),
     )
 
 
@@ -126,6 +127,12 @@ def _read_note(places: list[Path], name: str) -> Mapping[str, Any]:
         msg = f"{file} must hold a JSON record of what a method took ({error}); remove or mend it"
         raise DataFormatError(msg) from error
     return content
+
+
+def _sum_of_known(values: Sequence[float | None]) -> float | None:
+    """The sum, if there is something and all of it is known."""
+    known = [v for v in values if v is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def _number(record: Mapping[str, Any], key: str) -> float | None:

@@ -40,6 +40,7 @@ def compare(
     instances: bool = False,
     slices: Sequence[int] | None = None,
     drawn_slices: bool = False,
+    target_vx: tuple[float, float, float] | None = None,
     costs: Mapping[str, MethodCost] | None = None,
     grid: Grid | None = None,
     config: CompareConfig | None = None,
@@ -67,6 +68,9 @@ def compare(
     drawn_slices : bool
         Only slices with truth in them are annotated. Without it a slice without truth says
         that nothing is there.
+    target_vx : tuple of float, optional
+        A point in the object that is meant, z, y, x in voxels of the ROI: in images of several
+        objects that object is compared, if nothing else says which.
     costs : mapping of str to MethodCost, optional
         By the name of the method.
     grid : Grid, optional
@@ -109,7 +113,11 @@ def compare(
         msg = "'predictions' must hold at least one method, got none"
         raise ParameterError(msg)
     choice = Choice(
-        part=part, labels=tuple(labels), instances=instances, threshold=config.threshold
+        part=part,
+        labels=tuple(labels),
+        instances=instances,
+        threshold=config.threshold,
+        target_vx=target_vx,
     )
     if not isinstance(truth, LabelVolume):
         msg = f"'truth' must be a LabelVolume of integer labels, got {type(truth).__name__}"

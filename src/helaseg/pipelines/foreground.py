@@ -80,12 +80,16 @@ class Choice:
         Labels are objects; all of them are foreground.
     threshold : float
         Probabilities from here on are foreground.
+    target_vx : tuple of float, optional
+        A point in the object that is meant, z, y, x in voxels of the ROI: picks the label in
+        images of several objects where nothing else does.
     """
 
     part: str | None = None
     labels: tuple[int, ...] = ()
     instances: bool = False
     threshold: float = 0.5
+    target_vx: tuple[float, float, float] | None = None
 
     @property
     def subject(self) -> str:
@@ -169,7 +173,8 @@ def as_foreground(
     found = {z: _labels_in(volume.data, k) for z, k in places.items()}
     every = tuple(sorted(set().union(*found.values()))) if found else ()
     names = volume.names if isinstance(volume, LabelVolume) else {}
-    values, note = _foreground_values(name, every, names, choice)
+    at_target = _label_at(volume.data, places, choice.target_vx)
+    values, note = _foreground_values(name, every, names, choice, at_target)
     present = frozenset(z for z, labels in found.items() if labels & set(values))
     if choice.part == "nucleus" and not choice.labels and names == CLASS_NAMES:
         mask = through(_is_set, np.uint8, base=NucleusPart(volume.data))
@@ -180,8 +185,19 @@ def as_foreground(
     return Foreground(mask=mask, objects=objects, present=present, note=f"{name}: {note}")
 
 
+def _label_at(
+    data: Sliceable, places: Mapping[int, int], point: tuple[float, float, float] | None
+) -> int:
+    """The label at a point; 0 if there is none, or the slice is not annotated."""
+    if point is None:
+        return 0
+    z, y, x = (int(p + 0.5) for p in point)
+    inside = z in places and 0 <= y < data.shape[1] and 0 <= x < data.shape[2]
+    return int(np.asarray(data[places[z], y, x])) if inside else 0
+
+
 def _foreground_values(
-    name: str, every: tuple[int, ...], names: Mapping[int, str], choice: Choice
+    name: str, every: tuple[int, ...], names: Mapping[int, str], choice: Choice, at_target: int
 ) -> tuple[tuple[int, ...], str]:
     """The labels that are foreground, and how the image was understood."""
     if choice.instances:
@@ -195,6 +211,8 @@ def _foreground_values(
         assert choice.part is not None
         values = tuple(v for v, word in names.items() if word in PARTS[choice.part])
         return values, f"a class image, label {', '.join(str(v) for v in values)}"
+    if at_target:
+        return (at_target,), f"{len(every)} objects, label {at_target} is at the target"
     what = f"are the {choice.part}" if choice.part else "are meant"
     shown = ", ".join(str(v) for v in every[:8]) + (" ..." if len(every) > 8 else "")
     msg = (

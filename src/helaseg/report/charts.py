@@ -20,6 +20,7 @@ from helaseg.core.results import SliceRecord
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.errors import ParameterError
 from helaseg.report import style
+from helaseg.report.tables import metric_words
 
 # Marker of each event of `SliceRecord.event` that is worth a mark.
 _EVENT_MARKS = {
@@ -201,7 +202,7 @@ def plot_scores(
                 metrics is not None and score.metric not in metrics
             ):
                 continue
-            key = f"{score.metric.replace('_', ' ')}, {score.label}"
+            key = f"{metric_words(score.metric)}, {score.label}"
             rows.setdefault(score.unit, {}).setdefault(key, []).append((str(name), score))
     if not rows:
         msg = "'scores' must hold at least one score of a whole volume to plot, got none"

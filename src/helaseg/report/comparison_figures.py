@@ -77,14 +77,16 @@ def plot_slice_scores(comparison: Comparison, metrics: Sequence[str]) -> Figure:
         for rank, (colour, dashes) in enumerate(styles.values()):
             values = curves[rank]
             marker = "o" if len(z) <= 40 else ""
+            # Each curve is thinner than those beneath it, so that all are seen where they coincide.
+            width = 1.5 + (len(styles) - 1 - rank) * (1.5 if len(styles) < 4 else 0.7)
             ax.plot(
                 z,
                 values,
                 color=colour,
                 linestyle=dashes,
-                linewidth=1.5,
+                linewidth=width,
                 marker=marker,
-                markersize=4,
+                markersize=2.5 + width,
             )
             gone = z[np.isnan(values) & known]
             # Above the panel, methods one above the other: a gap alone could be overlooked.

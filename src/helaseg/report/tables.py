@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -143,14 +144,10 @@ def flat_settings(settings: Mapping[str, Any], *, under: str = "") -> list[tuple
 
 
 def step_rows(steps: Iterable[StepCost | Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Name, seconds, memory and share of the total time (0 to 1) of each step."""
+    """Name, seconds, memory, energy and share of the total time (0 to 1) of each step."""
     rows = []
     for step in steps:
-        values = (
-            {"step": step.step, "seconds": step.seconds, "peak_memory_mb": step.peak_memory_mb}
-            if isinstance(step, StepCost)
-            else dict(step)
-        )
+        values = dataclasses.asdict(step) if isinstance(step, StepCost) else dict(step)
         rows.append(values)
     total = sum(_number(r.get("seconds")) for r in rows)
     return [
@@ -158,6 +155,7 @@ def step_rows(steps: Iterable[StepCost | Mapping[str, Any]]) -> list[dict[str, A
             "step": str(r.get("step", _ABSENT)),
             "seconds": number_text(r.get("seconds"), digits=3),
             "memory": number_text(r.get("peak_memory_mb"), digits=3),
+            "energy": None if r.get("energy_j") is None else number_text(r["energy_j"], digits=3),
             "share": _number(r.get("seconds")) / total if total > 0 else 0.0,
         }
         for r in rows
@@ -260,9 +258,12 @@ def undefined_reasons(columns: Mapping[str, ScoreTable]) -> list[str]:
     ]
 
 
+_PEOPLE = {"jaccard", "dice", "hausdorff"}
+
+
 def metric_words(metric: str) -> str:
-    """The name of a metric in words."""
-    words = metric.split("_")
+    """The name of a metric in words; names of people with a capital letter."""
+    words = [w.capitalize() if w in _PEOPLE else w for w in metric.split("_")]
     if words[0] == "boundary" and words[-1].endswith("nm"):
         return f"boundary {words[1].upper() if words[1] == 'f' else words[1]} within {words[2]}"
     return " ".join(["number of", *words[1:]] if words[0] == "n" else words)

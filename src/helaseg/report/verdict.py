@@ -26,7 +26,7 @@ def verdict(comparison: Comparison) -> list[str]:
     list of str
         Sentences; a difference that the slices do not show clearly is called so.
     """
-    sentences = list(_ranking(comparison))
+    sentences = [*_ranking(comparison), *_equals(comparison)]
     best = best_method(comparison)
     if best is not None and len(comparison.methods) > 1:
         sentences += _surely(comparison, best)
@@ -94,6 +94,19 @@ def _ranking(comparison: Comparison) -> Iterator[str]:
     else:
         others = _listed([f"{name} ({score_text(other)})" for _, name, other in rest])
         yield f"{first} is best by the {words}: {score_text(score)}, ahead of {others} ({subject})."
+
+
+def _equals(comparison: Comparison) -> Iterator[str]:
+    """Methods whose every score is the same, in the volume and in each slice."""
+    for first, second in comparison.pairs():
+        if _all_scores(comparison, first) == _all_scores(comparison, second):
+            yield f"{first} and {second} are the same by every score of every slice."
+
+
+def _all_scores(comparison: Comparison, name: str) -> list[tuple[object, ...]]:
+    rows = (s for m in comparison.scores if m.method == name for s in m.table)
+    # nan is not equal to itself, but "no value" is.
+    return [(s.metric, s.z, None if math.isnan(s.value) else s.value) for s in rows]
 
 
 def _surely(comparison: Comparison, best: str) -> Iterator[str]:
