@@ -214,7 +214,7 @@ def crop(folder: Path, executor: str, n_rounds: int = 3) -> None:
 def run(folder: Path, executor: str) -> None:
     """The full job by the command line, memory of the whole process tree."""
     out = folder / "run64"
-    command = [sys.executable, "-m", "helaseg.cli.app", "run", str(folder / "full64" / "image")]
+    command = [sys.executable, "-m", "helaseg", "run", str(folder / "full64" / "image")]
     command += [str(out), "--executor", executor, "--overwrite", "--quiet"]
     with Watch() as watch:
         begin = time.perf_counter()

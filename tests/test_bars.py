@@ -53,7 +53,7 @@ def test_a_full_size_roi_stays_within_its_memory(tmp_path):
         packing=0.4,
         seed=2,
     )
-    command = [sys.executable, "-m", "helaseg.cli.app", "segment"]
+    command = [sys.executable, "-m", "helaseg", "segment"]
     process = subprocess.Popen([*command, str(tmp_path / "big" / "image"), str(tmp_path / "out")])
     peak = [0]
 

@@ -72,5 +72,9 @@ class NothingFoundWarning(HelasegWarning):
     """A step found nothing; the message says what to try."""
 
 
+class WeakAxisWarning(HelasegWarning):
+    """A network finds little along one of three axes; the message says what to try."""
+
+
 class UndefinedScoreWarning(HelasegWarning):
     """A score has no value; the message says why."""

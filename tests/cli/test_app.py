@@ -64,7 +64,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_the_process_ends_with_the_exit_code() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "helaseg.cli.app", "nonsense"], capture_output=True, text=True
+        [sys.executable, "-m", "helaseg", "nonsense"], capture_output=True, text=True
     )
     assert done.returncode == 2
     assert one_line(done.stderr).startswith("helaseg: error: unknown command 'nonsense'; there are")

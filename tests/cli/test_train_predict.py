@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -133,10 +136,15 @@ def test_plans_write_nothing(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["train", str(place / "set"), str(tmp_path / "m"), "--preset", "unet-2020"]
-    assert main([*command, "--patch-px", "256", "--dry-run", "--device", "cpu"]) == 0
+    assert main([*command, "--patch-px", "32", "--dry-run", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     assert "30,033,388 parameters" in out
-    assert "a, b" in out
+    assert "training  1 cell (b), 8 labelled slices" in out
+    assert "judging   1 cell (a), 8 labelled slices" in out
+    share = re.search(r"nuclear envelope ([0-9.]+) % of the voxels of training", out)
+    assert share is not None
+    assert float(share[1]) == pytest.approx(100 * inside(10).mean(), rel=0.02)
+    assert "takes     about" in out
     roi = place / "set" / "images" / "a.tif"
     command = ["predict", str(roi), str(place / "model"), str(tmp_path / "p"), "--dry-run"]
     assert main([*command, "--tri-axis", "union", "--device", "cpu"]) == 0
@@ -165,7 +173,8 @@ def test_plans_write_nothing(
             ],
             "says nothing of",
         ),
-        (["predict", "ROI", "NOTHING", "OUT"], "holds no trained network"),
+        (["predict", "ROI", "NOTHING", "OUT"], "does not exist; give the folder that"),
+        (["predict", "ROI", "SET", "OUT"], "holds no trained network"),
         (["predict", "ROI", "MODEL", "OUT", "--voxel-size-nm", "50,900,900"], "are too coarse"),
     ],
 )
@@ -217,3 +226,32 @@ def test_ctrl_c_before_the_first_state_says_that_nothing_is_kept(
     message = one_line(capsys.readouterr().err)
     assert "interrupted before the first state was kept, which is at step 20" in message
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.slow
+def test_torchrun_shares_one_training(place: Path, tmp_path: Path) -> None:
+    """One process claims the folder, writes and speaks; all of them end by themselves."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--nproc-per-node", "2", "-m", "helaseg"]
+    command = ["train", str(place / "set"), str(tmp_path / "model"), "--device", "cpu"]
+    command += ["--config", str(place / "train.toml"), "--n-steps", "5", "--patience", "1"]
+
+    def both(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*torchrun, *command, *more],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    first = both()
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count("next: helaseg predict") == 1
+    again = both()
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == f"done earlier: {tmp_path / 'model'}\n"
+    other = both("--seed", "9")
+    assert other.returncode == 1
+    assert other.stderr.count("helaseg: error: the output folder") == 1

@@ -171,6 +171,7 @@ def test_fusions_are_those_of_the_masks(rng: np.random.Generator) -> None:
         found = fuse(parts, fusion=fusion)
         np.testing.assert_array_equal(found.probability >= 128, votes >= least)
         np.testing.assert_array_equal(found.agreement, votes)
+        np.testing.assert_array_equal(found.n_found, masks.sum(axis=(2, 3, 4)))
     mean = fuse(parts, fusion="mean").probability
     np.testing.assert_allclose(mean, np.mean(parts, axis=0), atol=1)
     with pytest.raises(ParameterError, match="three predictions of one shape"):
@@ -222,6 +223,8 @@ def test_a_gpu_gives_the_same_labels_but_for_few_voxels(rng: np.random.Generator
 
 
 @pytest.mark.slow
+# torch's compiler imports what torch itself calls outdated.
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_a_compiled_network_says_the_same(rng: np.random.Generator) -> None:
     made = network(KINDS["2-D"])
     source = rng.integers(0, 255, (4, 64, 64)).astype(np.uint8)

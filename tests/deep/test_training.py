@@ -17,9 +17,8 @@ from safetensors.torch import load_file
 
 from helaseg.deep import Example, Predictor, TrainConfig, UNetConfig, read_checkpoint, train
 from helaseg.deep.history import read_history
-from helaseg.deep.inference import find_device
 from helaseg.deep.training import learning_rate
-from helaseg.errors import CheckpointError, JobError, OutputExistsError, ParameterError
+from helaseg.errors import CheckpointError, JobError, OutputExistsError
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -129,7 +128,8 @@ def test_the_best_state_is_kept_apart_from_the_last(
     assert noted["provenance"]["step"] == result.best_step
     assert (result.best_step == 12) == same(weights(tmp_path), weights(tmp_path, "best"))
     costs = json.loads((tmp_path / "training.json").read_text())
-    assert costs["device"] == "cpu"
+    assert costs["device"].endswith(("core", "cores"))
+    assert "energy_j" in costs
     assert costs["seconds"] > 0
     assert costs["peak_memory_mb"] > 0
 
@@ -229,14 +229,6 @@ def test_damaged_networks_are_refused(
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(CheckpointError, match="does not describe a network"):
         read_checkpoint(tmp_path)
-
-
-def test_devices_that_are_not_there_are_refused() -> None:
-    with pytest.raises(ParameterError, match="'device' must be auto, cpu, cuda or mps, got 'tpu9'"):
-        find_device("tpu9")
-    if not torch.cuda.is_available():
-        with pytest.raises(ParameterError, match="'cuda' is not there; this machine has cpu"):
-            find_device("cuda")
 
 
 @pytest.mark.slow

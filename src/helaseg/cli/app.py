@@ -166,7 +166,3 @@ def _one_line_warnings() -> Iterator[None]:
 
         warnings.showwarning = show
         yield
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -70,14 +70,19 @@ def predict(
         from helaseg.pipelines.targets import read_target
         from helaseg.report import write_segment_report
 
-        image = input_options.open(roi)
+        image = io.to_uint8(input_options.open(roi))
         checkpoint = read_checkpoint(model)
         if target_vx is None:
             target_vx = read_target(roi)
         if common.dry_run:
-            show(learned.plan_text(image, checkpoint, tri_axis=tri_axis, device=device))
+            from helaseg.cli.plan_learned import plan_prediction
+
+            show(
+                plan_prediction(
+                    image, checkpoint, config=settings, tri_axis=tri_axis, device=device
+                )
+            )
             return
-        image = io.to_uint8(image)
         key = fingerprint_of(
             "predict",
             io.fingerprint(image),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +14,7 @@ from cyclopts import Parameter
 
 from helaseg.cli.options import SETTINGS, CommonOptions
 from helaseg.cli.outputs import no_trace_without_work
-from helaseg.cli.session import session, show
+from helaseg.cli.session import Session, session, show
 from helaseg.deep.extra import require_deep
 from helaseg.deep.train_config import TrainConfig
 from helaseg.deep.unet_config import PRESETS
@@ -19,6 +22,7 @@ from helaseg.errors import DataFormatError, JobError, ParameterError
 from helaseg.execution import claim_output, fingerprint_of, hold_output
 
 if TYPE_CHECKING:
+    from helaseg.deep import Example, TrainingResult
     from helaseg.deep.dataset import Dataset
 
 #: Files of a trained network, beside the state from which training goes on.
@@ -51,7 +55,8 @@ def train(
     device : str
         auto, cpu, cuda, cuda:N or mps.
     """
-    with session(common) as work:
+    rank = int(os.environ.get("RANK", "0"))  # set by torchrun
+    with session(common if rank == 0 else replace(common, quiet=True)) as work:
         dataset, out = _paths(paths, from_classical)
         if preset is not None:
             settings = replace(settings, network=PRESETS[preset])
@@ -59,7 +64,7 @@ def train(
 
         from helaseg.deep import read_checkpoint, split_by_cell, train
         from helaseg.deep.dataset import open_example
-        from helaseg.deep.resume import STATE
+        from helaseg.deep.world import World
 
         model = None
         if start is not None:
@@ -69,15 +74,19 @@ def train(
                 settings, network=known.network, working_voxel_nm=known.working_voxel_nm
             )
         listed = _listed(dataset, from_classical)
-        if common.dry_run:
-            show(_plan(settings, listed, device))
-            return
         examples = []
         for k, volume in enumerate(listed.volumes, start=1):
             examples.append(open_example(volume, settings))
             if work.progress is not None:
                 work.progress("read", k, len(listed.volumes))
         learned, held = split_by_cell(examples, settings, validation=listed.validation)
+        if common.dry_run:
+            from helaseg.cli.plan_learned import plan_training
+
+            text = plan_training(learned, held, settings, device=device)
+            if rank == 0:
+                show(text)
+            return
         if not held:
             work.say("one cell only: nothing is kept for validation, the last state is taken")
         provenance = {
@@ -85,10 +94,31 @@ def train(
             "validated_on": [e.cell for e in held],
             "start": None if start is None else str(start),
         }
+        learn = partial(
+            train,
+            learned,
+            out,
+            config=settings,
+            validation=held,
+            device=device,
+            start=model,
+            provenance=provenance,
+        )
+        if rank:
+            world = World.join(device)
+            if world.agree(0.0) == [1.0]:
+                learn()
+            world.leave()
+            return
         key = fingerprint_of("train", settings, listed, provenance)
         with no_trace_without_work(out), hold_output(out):
             journal = claim_output(out, job="train", fingerprint=key, overwrite=common.overwrite)
-            if journal.is_done("train/network", key):
+            done = journal.is_done("train/network", key)
+            # Not before the folder is claimed: after an error torchrun ends those that wait.
+            world = World.join(device)
+            world.agree(0.0 if done else 1.0)
+            if done:
+                world.leave()
                 work.say(f"done earlier: {out}")
                 return
 
@@ -96,43 +126,46 @@ def train(
                 state = [*out.glob("state*"), *(out / f for f in OUTPUTS if (out / f).exists())]
                 journal.record("train/state", key, outputs=state)
 
-            try:
-                result = train(
-                    learned,
-                    out,
-                    config=settings,
-                    validation=held,
-                    device=device,
-                    start=model,
-                    provenance=provenance,
-                    progress=work.progress,
-                    kept=kept,
-                )
-            except KeyboardInterrupt:
-                if (out / STATE).exists():
-                    raise
-                msg = (
-                    "interrupted before the first state was kept, which is at step "
-                    f"{min(settings.validate_every, settings.n_steps)}: nothing is left; lower "
-                    "--validate-every"
-                )
-                raise JobError(msg) from None
+            with _said_if_nothing_is_left(out, settings):
+                result = learn(progress=work.progress, kept=kept)
             from helaseg.report import write_training_curves
 
             curves = write_training_curves(out)
             written = [*(out / f for f in OUTPUTS), curves]
             journal.record("train/network", key, outputs=written)
-        last = result.history[-1]
-        why = " (the validation loss stood still)" if result.stopped_early else ""
-        work.say(
-            f"{last.step} steps on {result.device} in {result.seconds:.0f} s{why}; best state at "
-            f"step {result.best_step}"
-        )
-        if held:
-            best = min(result.history, key=lambda row: row.validation_loss)
-            others = ", ".join(sorted({e.cell for e in held}))
-            work.say(f"Dice coefficient on other cells ({others}): {best.validation_dice:.4f}")
+        _say_result(work, result, held)
         work.say(f"next: helaseg predict ROI {out} OUT")
+
+
+@contextmanager
+def _said_if_nothing_is_left(out: Path, settings: TrainConfig) -> Iterator[None]:
+    """An interruption before the first state is another one than those that resume."""
+    from helaseg.deep.resume import STATE
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (out / STATE).exists():
+            raise
+        msg = (
+            "interrupted before the first state was kept, which is at step "
+            f"{min(settings.validate_every, settings.n_steps)}: nothing is left; lower "
+            "--validate-every"
+        )
+        raise JobError(msg) from None
+
+
+def _say_result(work: Session, result: TrainingResult, held: Sequence[Example]) -> None:
+    last = result.history[-1]
+    why = " (the validation loss stood still)" if result.stopped_early else ""
+    work.say(
+        f"{last.step} steps on {result.device} in {result.seconds:.0f} s{why}; best state at "
+        f"step {result.best_step}"
+    )
+    if held:
+        best = min(result.history, key=lambda row: row.validation_loss)
+        others = ", ".join(sorted({e.cell for e in held}))
+        work.say(f"Dice coefficient on other cells ({others}): {best.validation_dice:.4f}")
 
 
 def _paths(paths: Sequence[Path], from_classical: Sequence[Path]) -> tuple[Path | None, Path]:
@@ -159,24 +192,3 @@ def _listed(dataset: Path | None, from_classical: Sequence[Path]) -> Dataset:
         msg = f"{dataset} lists no labelled volume; add some, or give --from-classical ROI"
         raise DataFormatError(msg)
     return replace(listed, volumes=everything)
-
-
-def _plan(settings: TrainConfig, listed: Dataset, device: str) -> str:
-    from helaseg.deep import UNet
-    from helaseg.deep.inference import find_device
-
-    network = settings.network
-    kind = "3-D" if network.n_axes == 3 else "2-D" if network.slices_in == 1 else "2.5-D"
-    z, y, x = settings.working_voxel_nm
-    return "\n".join(
-        [
-            f"network   {kind} U-Net, {UNet(network).n_parameters:,} parameters, "
-            f"classes {', '.join(network.classes)}",
-            f"voxels    {z:g} x {y:g} x {x:g} nm (z, y, x)",
-            f"volumes   {len(listed.volumes)}, cells: "
-            + ", ".join(sorted({v.cell for v in listed.volumes})),
-            f"steps     {settings.n_steps} of {settings.batch_size} patches of "
-            f"{' x '.join(map(str, settings.patch_in))} voxels",
-            f"device    {find_device(device)}",
-        ]
-    )

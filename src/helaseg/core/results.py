@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from helaseg._threads import usable_cores
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume
 
@@ -28,7 +29,7 @@ CLASS_NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCost:
-    """Time and memory of one step.
+    """Time, memory and energy of one step.
 
     Parameters
     ----------
@@ -38,11 +39,14 @@ class StepCost:
         Wall-clock time.
     peak_memory_mb : float
         Highest memory of the process so far, in MB (1e6 bytes).
+    energy_j : float, optional
+        Energy of the machine meanwhile, in joule; None where that is not known.
     """
 
     step: str
     seconds: float
     peak_memory_mb: float
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +63,17 @@ class Provenance:
         Seed of every random choice.
     versions : mapping
         Versions of helaseg and what it computes with.
+    machine : str
+        What it ran on.
     steps : tuple of StepCost
-        Time and memory per step.
+        Time, memory and energy per step.
     """
 
     config: Mapping[str, Any]
     inputs: Mapping[str, Any]
     seed: int = 0
     versions: Mapping[str, str] = field(default_factory=lambda: installed_versions())
-    machine: str = field(default_factory=lambda: f"{platform.system()} {platform.machine()}")
+    machine: str = field(default_factory=lambda: machine_name())
     steps: tuple[StepCost, ...] = ()
 
     def to_json(self) -> str:
@@ -200,6 +206,13 @@ class SegmentationResult:
     measurements: Mapping[str, Any] = field(default_factory=dict)
     flags: CellFlag = CellFlag.NONE
     provenance: Provenance | None = field(default=None, repr=False)
+
+
+def machine_name() -> str:
+    """System, architecture and cores of this machine."""
+    n = usable_cores()
+    cores = "1 core" if n == 1 else f"{n} cores"
+    return f"{platform.system()} {platform.machine()}, {cores}"
 
 
 def installed_versions() -> dict[str, str]:

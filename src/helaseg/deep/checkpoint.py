@@ -69,9 +69,14 @@ def write_description(folder: Path, config: TrainConfig, provenance: Mapping[str
     return file
 
 
-def write_costs(folder: Path, *, seconds: float, device: str) -> Path:
-    """Write what training took: time of all runs together, memory of this one."""
-    content = {"seconds": seconds, "peak_memory_mb": peak_memory_mb(), "device": device}
+def write_costs(folder: Path, *, seconds: float, energy_j: float | None, device: str) -> Path:
+    """Write what training took: time and energy of all runs together, memory of this one."""
+    content = {
+        "seconds": seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        "energy_j": energy_j,
+        "device": device,
+    }
     file = folder / COSTS
     with atomic_path(file) as part:
         part.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
@@ -100,6 +105,9 @@ def read_checkpoint(folder: str | os.PathLike[str], *, which: Which = "best") ->
     """
     folder = Path(folder)
     file = folder / DESCRIPTION
+    if not folder.is_dir():
+        msg = f"{folder} does not exist; give the folder that 'helaseg train' wrote"
+        raise CheckpointError(msg)
     if not file.is_file():
         msg = (
             f"{folder} holds no trained network ({DESCRIPTION} is missing); give the folder that "

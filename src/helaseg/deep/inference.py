@@ -3,66 +3,12 @@
 from __future__ import annotations
 
 import copy
-import functools
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from helaseg.deep.unet import UNet
-from helaseg.errors import ParameterError
-
-#: Types of numbers by the names of the settings.
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def find_device(name: str) -> torch.device:
-    """The device of a name: ``auto`` takes a GPU if there is one.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    kind = device.type if device is not None else ""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
-    if kind not in there:
-        msg = f"'device' must be auto, cpu, cuda or mps, got {name!r}"
-        raise ParameterError(msg)
-    assert device is not None
-    missing = kind == "cuda" and (device.index or 0) >= torch.cuda.device_count()
-    if not there[kind] or missing:
-        has = ", ".join(k for k, v in there.items() if v)
-        msg = f"the device {name!r} is not there; this machine has {has}: choose one of them"
-        raise ParameterError(msg)
-    return device
-
-
-def _has_mps() -> bool:
-    return torch.backends.mps.is_available()
-
-
-def fast_precision(device: torch.device) -> torch.dtype:
-    """Half numbers where the device multiplies them faster than whole ones."""
-    if device.type == "cuda" or (device.type == "cpu" and _has_amx()):
-        return torch.bfloat16
-    return torch.float32
-
-
-@functools.cache
-def _has_amx() -> bool:
-    """Whether this CPU multiplies matrices of bfloat16."""
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
 
 
 def inference_copy(network: UNet, *, device: torch.device, precision: torch.dtype) -> UNet:

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from helaseg.deep.device import PRECISIONS, fast_precision, find_device
 from helaseg.deep.grey import GreyScale
-from helaseg.deep.inference import PRECISIONS, fast_precision, find_device, inference_copy
+from helaseg.deep.inference import inference_copy
 from helaseg.deep.patches import AxisWindows, PatchPlan, plan_patches
 from helaseg.deep.predict_config import PredictConfig
 from helaseg.deep.unet import UNet

@@ -34,6 +34,8 @@ class TrainingState:
         Validations since then.
     seconds : float
         Time of all runs together.
+    energy_j : float, optional
+        Energy of all runs together, in joule; None if that of one is not known.
     """
 
     key: str
@@ -42,6 +44,7 @@ class TrainingState:
     best_step: int = 0
     n_waited: int = 0
     seconds: float = 0.0
+    energy_j: float | None = 0.0
 
 
 def write_state(

@@ -17,9 +17,16 @@ from torch import Tensor
 
 from helaseg.deep.augment import NO_CHANGE
 from helaseg.deep.checkpoint import Checkpoint, write_costs, write_description, write_weights
+from helaseg.deep.device import (
+    PRECISIONS,
+    DeviceEnergy,
+    device_name,
+    fast_precision,
+    find_device,
+    versions,
+)
 from helaseg.deep.examples import Example
 from helaseg.deep.history import HistoryRow, read_history, write_history
-from helaseg.deep.inference import PRECISIONS, fast_precision, find_device
 from helaseg.deep.losses import loss_of, weighted_counts
 from helaseg.deep.resume import TrainingState, read_state, write_state
 from helaseg.deep.sampler import Patch, Sampler
@@ -27,7 +34,7 @@ from helaseg.deep.train_config import TrainConfig
 from helaseg.deep.unet import UNet
 from helaseg.deep.world import World
 from helaseg.errors import CheckpointError, JobError
-from helaseg.execution import Progress, fingerprint_of
+from helaseg.execution import Progress, add_energy, fingerprint_of
 
 #: Patches on which every validation is made.
 N_VALIDATION = 32
@@ -144,10 +151,10 @@ def train(
     )
     state = read_state(out, key, network, optimizer) or TrainingState(key=key)
     history = [r for r in read_history(out / "history.csv") if r.step <= state.step]
-    model = world.wrap(network)
     auto = config.precision == "auto"
     number = fast_precision(where) if auto else PRECISIONS[config.precision]
     begun, losses = time.perf_counter() - state.seconds, []
+    energy, spent = DeviceEnergy(where), state.energy_j
     stopped = 0 < config.patience <= state.n_waited
     with _ahead(sampler, range(state.step, config.n_steps), part=world.rank) as batches:
         for step, patches in batches:
@@ -159,10 +166,11 @@ def train(
                 group["lr"] = learning_rate(step, config)
             image, target, weight = (t.to(where) for t in _stack(patches))
             with torch.autocast(where.type, number, enabled=number != torch.float32):
-                logits = model(image)
+                logits = network(image)
             loss = loss_of(logits.float(), target, weight, head=config.network.head)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            world.average(network)
             torch.nn.utils.clip_grad_norm_(trained, config.max_gradient)
             optimizer.step()
             losses.append(float(loss.detach()))
@@ -174,7 +182,7 @@ def train(
                 progress("train", done, config.n_steps)
             if done % config.validate_every and done != config.n_steps:
                 continue
-            judged, dice = _validate(network, fixed, config, where)
+            judged, dice = world.agree(*_validate(network, fixed, config, where))
             better = math.isnan(judged) or judged < state.best_loss
             seconds = time.perf_counter() - begun
             state = replace(
@@ -184,6 +192,7 @@ def train(
                 best_step=done if better else state.best_step,
                 n_waited=0 if better else state.n_waited + 1,
                 seconds=seconds,
+                energy_j=add_energy(spent, energy.joules()),
             )
             stopped = 0 < config.patience <= state.n_waited
             history.append(
@@ -197,18 +206,23 @@ def train(
                 )
             )
             losses = []
-            if world.rank == 0:
+            if world.writes:
                 if better:
                     write_weights(out, network, which="best")
                 write_weights(out, network, which="last")
                 write_history(out / "history.csv", history)
-                noted = {**(provenance or {}), "step": state.best_step, "device": str(where)}
+                noted = {
+                    **(provenance or {}),
+                    "step": state.best_step,
+                    "device": device_name(where),
+                    "versions": versions(),
+                }
                 write_description(out, config, noted)
                 write_state(out, state, network, optimizer)
                 if kept is not None:
                     kept()
-    if world.rank == 0:
-        write_costs(out, seconds=state.seconds, device=str(where))
+    if world.writes:
+        write_costs(out, seconds=state.seconds, energy_j=state.energy_j, device=device_name(where))
     world.leave()
     return TrainingResult(
         history=tuple(history),

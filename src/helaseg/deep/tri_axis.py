@@ -35,10 +35,13 @@ class TriAxisResult:
         Fused.
     agreement : ndarray of uint8, shape (C, Z, Y, X)
         How many axes gave each voxel 0.5 or more.
+    n_found : ndarray of int64, shape (3, C)
+        Voxels that each axis (z, y, x) gave 0.5 or more.
     """
 
     probability: Probabilities
     agreement: NDArray[np.uint8]
+    n_found: NDArray[np.int64]
 
 
 def predict_tri_axis(
@@ -123,6 +126,7 @@ def fuse(
     half = 0.5 if kind == np.float16 else 128
     fused = new_array(shape, scratch, "fused.npy", kind)
     agreement = new_array(shape, scratch, "agreement.npy")
+    n_found = np.zeros((3, shape[0]), np.int64)
     for z in range(shape[1]):
         first, second, third = (a[:, z] for a in answers)
         low, high = np.minimum(first, second), np.maximum(first, second)
@@ -136,8 +140,10 @@ def fuse(
             fused[:, z] = (first.astype(np.float32) + second + third) / 3
         else:
             fused[:, z] = (first.astype(np.uint16) + second + third + 1) // 3
-        agreement[:, z] = sum((a >= half).view(np.uint8) for a in (first, second, third))
-    return TriAxisResult(probability=fused, agreement=agreement)
+        given = np.stack([first >= half, second >= half, third >= half])  # (3, C, Y, X)
+        agreement[:, z] = given.sum(axis=0, dtype=np.uint8)
+        n_found += np.count_nonzero(given, axis=(2, 3))
+    return TriAxisResult(probability=fused, agreement=agreement, n_found=n_found)
 
 
 def new_array(

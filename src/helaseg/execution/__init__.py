@@ -3,7 +3,7 @@
 - `make_executor`, `ordered_map`: serial, threads or processes behind one shape.
 - `Journal`, `claim_output`: what is finished in an output folder, so that an
   interrupted job goes on where it stopped.
-- `StepTimer`, `peak_memory_mb`: what each step cost.
+- `StepTimer`, `peak_memory_mb`, `EnergyMeter`: what each step cost.
 - `watch_compilation`, `cached_kernels`: when kernels are compiled, and where they are kept.
 """
 
@@ -15,6 +15,7 @@ from helaseg.execution.compiling import (
     watch_compilation,
 )
 from helaseg.execution.costs import StepTimer, peak_memory_mb
+from helaseg.execution.energy import EnergyMeter, add_energy
 from helaseg.execution.executors import (
     ProcessPool,
     Progress,
@@ -39,11 +40,13 @@ __all__ = [
     "JOURNAL_NAME",
     "NOTICE",
     "Compilation",
+    "EnergyMeter",
     "Journal",
     "ProcessPool",
     "Progress",
     "StepTimer",
     "WorkerPool",
+    "add_energy",
     "cached_kernels",
     "check_output",
     "claim_output",

@@ -1,4 +1,4 @@
-"""Time and memory of the steps of a job."""
+"""Time, memory and energy of the steps of a job."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from helaseg.core.results import StepCost
+from helaseg.execution.energy import EnergyMeter, add_energy
 
 
 def peak_memory_mb() -> float:
@@ -46,7 +47,7 @@ class StepTimer:
     """Collects what the steps of a job cost.
 
     A step that is measured several times (once per ROI, say) is one entry:
-    its seconds add up. Threads may share one timer.
+    its seconds and its energy add up. Threads may share one timer.
 
     Examples
     --------
@@ -70,19 +71,27 @@ class StepTimer:
     @contextmanager
     def measured(self, step: str) -> Iterator[None]:
         """Measure the block of a ``with`` statement, also when it fails."""
-        start = time.perf_counter()
+        start, energy = time.perf_counter(), EnergyMeter()
         try:
             yield
         finally:
-            seconds = time.perf_counter() - start
-            self.add(StepCost(step=step, seconds=seconds, peak_memory_mb=peak_memory_mb()))
+            cost = StepCost(
+                step=step,
+                seconds=time.perf_counter() - start,
+                peak_memory_mb=peak_memory_mb(),
+                energy_j=energy.joules(),
+            )
+            self.add(cost)
 
     def add(self, cost: StepCost) -> None:
         """Add a cost that was measured elsewhere, in a worker process for example."""
         with self._lock:
             before = self._costs.get(cost.step)
-            self._costs[cost.step] = StepCost(
-                step=cost.step,
-                seconds=cost.seconds + (before.seconds if before else 0.0),
-                peak_memory_mb=max(cost.peak_memory_mb, before.peak_memory_mb if before else 0.0),
-            )
+            if before is not None:
+                cost = StepCost(
+                    step=cost.step,
+                    seconds=before.seconds + cost.seconds,
+                    peak_memory_mb=max(before.peak_memory_mb, cost.peak_memory_mb),
+                    energy_j=add_energy(before.energy_j, cost.energy_j),
+                )
+            self._costs[cost.step] = cost

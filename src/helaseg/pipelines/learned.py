@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helaseg.cells.envelope import ENVELOPE_NM
-from helaseg.cells.shape import describe_cell
 from helaseg.core.grid import Grid
-from helaseg.core.objects import CellFlag
-from helaseg.core.results import CLASS_NAMES, Provenance, SegmentationResult, SliceRecord
-from helaseg.core.volume import LabelVolume, Volume
+from helaseg.core.results import Provenance, SegmentationResult
+from helaseg.core.volume import Volume
 from helaseg.deep.grey import grey_scale
-from helaseg.deep.images import PredictedImage
 from helaseg.deep.nucleus import HALF, Keep, keep_components, nucleus_probability
 from helaseg.deep.predict_config import Fusion, PredictConfig
 from helaseg.deep.resample import ResampledArray, working_grid
-from helaseg.errors import CheckpointError
+from helaseg.errors import CheckpointError, WeakAxisWarning
 from helaseg.execution import Progress, StepTimer
+from helaseg.pipelines.learned_segmentation import as_segmentation
 
 if TYPE_CHECKING:
     from helaseg.deep.checkpoint import Checkpoint
     from helaseg.deep.train_config import TrainConfig
+    from helaseg.deep.unet_config import UNetConfig
 
 Bytes = NDArray[np.uint8]
 #: Voxels may be this many times as large as those the network knows: interpolation shows
 #: nothing that was not recorded.
 MAX_COARSER = 2.5
+#: Along each of three axes about as much is found; less than this part of the most is told.
+WEAK_AXIS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,9 @@ class LearnedResult:
         As the settings say.
     agreement : ndarray of uint8, shape (C, Z, Y, X), or None
         How many of three axes gave 0.5 and more.
+    axis_shares : tuple of float, or None
+        Voxels that each of three axes (z, y, x) gave 0.5 and more, as parts of those of the
+        axis with the most.
     grid : Grid
         Of both: voxels of the network.
     classes : tuple of str
@@ -57,6 +60,7 @@ class LearnedResult:
     segmentation: SegmentationResult
     probability: NDArray[Any]
     agreement: Bytes | None
+    axis_shares: tuple[float, ...] | None
     grid: Grid
     classes: tuple[str, ...]
 
@@ -114,6 +118,7 @@ def predict(
     4. Back on the pixels of the volume: probabilities are interpolated, then cut at 0.5. The
        envelope is that of the network, or a band of 70 nm on the border of the nucleus.
     """
+    from helaseg.deep.device import device_name, versions
     from helaseg.deep.predict import Predictor
     from helaseg.deep.tri_axis import new_array, predict_tri_axis
     from helaseg.io import fingerprint
@@ -128,7 +133,7 @@ def predict(
         )
         raise CheckpointError(msg)
     timer = StepTimer()
-    grid = _grid_for(volume.grid, train, tri_axis=tri_axis)
+    grid = network_grid(volume.grid, train, tri_axis=tri_axis)
     source: Any = ResampledArray(volume.data, shape=grid.shape, dtype=np.uint8)
     with timer.measured("resample"):
         if tri_axis is not None:
@@ -140,6 +145,7 @@ def predict(
         if tri_axis is None:
             shape = (len(network.classes), *grid.shape)
             probability, agreement = new_array(shape, scratch, "z.npy", config.output), None
+            axis_shares = None
             for start, block in predictor.blocks(source, scale):
                 stop = start + block.shape[1]
                 probability[:, start:stop] = block
@@ -154,15 +160,14 @@ def predict(
                 progress=lambda done, total: _tell(progress, done, total),
             )
             probability, agreement = found.probability, found.agreement
+            axis_shares = _axis_shares(found.n_found, train.network)
     with timer.measured("nucleus"):
         chances = probability if probability.dtype == np.uint8 else _as_bytes(probability)
         nucleus = nucleus_probability(chances, network.classes, head=network.head)
         target = None if target_vx is None else _moved(target_vx, volume.grid, grid)
         inside = keep_components(nucleus >= HALF, grid, keep=keep, target_vx=target)
     with timer.measured("measure"):
-        segmentation = _as_segmentation(
-            volume.grid, grid, nucleus, inside, chances, network.classes
-        )
+        segmentation = as_segmentation(volume.grid, grid, nucleus, inside, chances, network.classes)
     provenance = Provenance(
         config={"predict": dataclasses.asdict(config), "tri_axis": tri_axis, "keep": keep},
         inputs={
@@ -173,78 +178,34 @@ def predict(
             "model": dict(model.provenance),
         },
         seed=train.seed,
+        versions=versions(),
+        machine=device_name(predictor.device),
         steps=timer.steps,
     )
     return LearnedResult(
         segmentation=dataclasses.replace(segmentation, provenance=provenance),
         probability=probability,
         agreement=agreement,
+        axis_shares=axis_shares,
         grid=grid,
         classes=network.classes,
     )
 
 
-def _as_segmentation(
-    full: Grid,
-    grid: Grid,
-    nucleus: Bytes,
-    inside: NDArray[np.bool_],
-    probability: Bytes,
-    classes: tuple[str, ...],
-) -> SegmentationResult:
-    """Label images, measurements and records, as the unsupervised method gives them."""
-    # Other nuclei fall below the border, so that interpolation does not bring them back.
-    nucleus = np.where(inside, nucleus, np.minimum(nucleus, HALF - 1))
-    parts: dict[str, Any] = {"nucleus": nucleus}
-    own = None
-    if "cytoplasm" in classes:
-        body = _sum_of(probability, classes, ("cytoplasm", "nucleus", "nuclear envelope"))
-        own = _touching(body >= HALF, inside)
-        parts["cell"] = np.where(own, body, np.minimum(body, HALF - 1))
-        parts["others"] = np.where(own, np.minimum(body, HALF - 1), body)
-    if "nuclear envelope" in classes:
-        band = probability[classes.index("nuclear envelope")]
-        kept = _touching((band >= HALF) | inside, inside)
-        parts["envelope"] = np.where(kept, band, np.minimum(band, HALF - 1))
-    parts["band_px"] = ENVELOPE_NM / full.pixel_nm
-
-    def image(kind: Any, names: Any) -> LabelVolume:
-        data = PredictedImage(kind, full.shape, **parts)
-        return LabelVolume(data=data, grid=full, names=names)
-
-    described = describe_cell(inside, own, grid)
-    nucleus_image, cell_image = image("nucleus", {1: "nucleus"}), image("cell", {1: "cell"})
-    flags = CellFlag.NONE if inside.any() else CellFlag.NO_NUCLEUS
-    whole = inside if own is None else own
-    for z, flag in ((0, CellFlag.CUT_AT_FIRST_SLICE), (-1, CellFlag.CUT_AT_LAST_SLICE)):
-        if whole[z].any():
-            flags |= flag
-    sure = ResampledArray(nucleus, shape=full.shape, dtype=np.uint8)
-    return SegmentationResult(
-        labels=image("labels", CLASS_NAMES),
-        nucleus=nucleus_image,
-        cell=cell_image,
-        slices=tuple(_record(z, nucleus_image, cell_image, sure) for z in range(full.shape[0])),
-        invaginations=described.invaginations,
-        measurements=dict(described.measurements),
-        flags=flags,
-    )
-
-
-def _record(z: int, nucleus: LabelVolume, cell: LabelVolume, sure: Any) -> SliceRecord:
-    """Areas of a slice, and the mean probability in the nucleus."""
-    inside = nucleus.slice(z) != 0
-    n_nucleus, n_cell = int(np.count_nonzero(inside)), int(np.count_nonzero(cell.slice(z)))
-    area_um2 = nucleus.grid.face_areas_nm2[0] / 1e6
-    return SliceRecord(
-        z=z,
-        nucleus_px=n_nucleus,
-        cell_px=n_cell,
-        nucleus_um2=round(n_nucleus * area_um2, 6),
-        cell_um2=round(n_cell * area_um2, 6),
-        confidence=round(float(sure[z][inside].mean()) / 255, 4) if n_nucleus else math.nan,
-        event="predicted" if n_nucleus else "absent",
-    )
+def _axis_shares(n_found: NDArray[np.int64], network: UNetConfig) -> tuple[float, ...]:
+    """How much each axis finds of the most that one finds; tells of one that finds little."""
+    first = 1 if network.head == "classes" else 0  # the background is no class to find
+    counts = n_found[:, first:].sum(axis=1)
+    shares = tuple(float(n) / max(1, int(counts.max())) for n in counts)
+    named = zip("zyx", shares, strict=True)
+    weak = [f"{100 * s:.0f} % along {axis}" for axis, s in named if s < WEAK_AXIS]
+    if weak and counts.any():
+        msg = (
+            f"the network finds {' and '.join(weak)} of what it finds along the best axis; train "
+            "it with --axes zyx, or leave out --tri-axis"
+        )
+        warnings.warn(msg, WeakAxisWarning, stacklevel=3)
+    return shares
 
 
 def _as_bytes(probability: NDArray[Any]) -> Bytes:
@@ -252,22 +213,6 @@ def _as_bytes(probability: NDArray[Any]) -> Bytes:
     for z in range(probability.shape[1]):
         np.rint(probability[:, z] * np.float32(255), out=chances[:, z], casting="unsafe")
     return chances
-
-
-def _sum_of(probability: Bytes, classes: tuple[str, ...], wanted: tuple[str, ...]) -> Bytes:
-    there = [probability[classes.index(c)] for c in wanted if c in classes]
-    return np.minimum(np.sum(there, axis=0, dtype=np.uint16), 255).astype(np.uint8)
-
-
-def _touching(mask: NDArray[np.bool_], seed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Components of a mask that overlap another one."""
-    from helaseg.image import label
-
-    parts, n = label(mask, return_count=True)
-    kept = np.zeros(n + 1, bool)
-    kept[np.unique(parts[seed])] = True
-    kept[0] = False
-    return kept[parts]
 
 
 def _kept(source: ResampledArray, scratch: Path | None) -> Bytes:
@@ -280,7 +225,7 @@ def _kept(source: ResampledArray, scratch: Path | None) -> Bytes:
     return held
 
 
-def _grid_for(full: Grid, train: TrainConfig, *, tri_axis: Fusion | None) -> Grid:
+def network_grid(full: Grid, train: TrainConfig, *, tri_axis: Fusion | None) -> Grid:
     """The voxels of the network in a volume.
 
     Raises
@@ -349,23 +294,3 @@ def weights_digest(model: Checkpoint) -> str:
         content.update(name.encode())
         content.update(tensor.cpu().contiguous().numpy())
     return content.hexdigest()
-
-
-def plan_text(volume: Volume, model: Checkpoint, *, tri_axis: Fusion | None, device: str) -> str:
-    """What `predict` would do: voxels, network, device, and memory for its arrays."""
-    from helaseg.deep.inference import find_device
-
-    train = model.config
-    grid = _grid_for(volume.grid, train, tri_axis=tri_axis)
-    classes = train.network.classes
-    n_arrays = len(classes) * (5 if tri_axis else 1) + 1
-    return "\n".join(
-        [
-            f"volume    {volume.grid}",
-            f"voxels    {grid}",
-            f"network   {model.network.n_parameters:,} parameters, classes {', '.join(classes)}",
-            f"axes      z, y and x, {tri_axis}" if tri_axis else "axes      z",
-            f"device    {find_device(device)}",
-            f"disk      {n_arrays * grid.n_voxels / 1e9:.2f} GB while it works",
-        ]
-    )
