@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,13 @@ def test_demo_scores_every_cell(
     more = capsys.readouterr().out.splitlines()
     assert more[: len(out)] == out
     assert more[len(out)].startswith("a U-Net trained on 1 other cell in")
+    weights = tmp_path / "demo" / "learned" / "model" / "best.safetensors"
+    stamp = weights.stat().st_mtime_ns
+    assert main(words) == 0
+    assert weights.stat().st_mtime_ns == stamp
+    monkeypatch.setattr(demo_learned, "DEMO_TRAINING", replace(short, seed=3))
+    assert main(words) == 0
+    assert weights.stat().st_mtime_ns != stamp
     page = (tmp_path / "demo" / "learned" / "compare" / "report.html").read_text()
     assert "unsupervised" in page
     assert "U-Net" in page

@@ -20,7 +20,7 @@ from helaseg.errors import ParameterError
 def test_every_voxel_has_weight_one(n: int, size: int, share: float, halo: int) -> None:
     overlap = int(size * share)
     windows = axis_windows(n, size=size, overlap=overlap, halo=halo)
-    total = np.zeros(n)
+    total, count = np.zeros(n), np.zeros(n, int)
     for k, start in enumerate(windows.starts):
         target = windows.target(k)
         assert target.start == start
@@ -28,10 +28,12 @@ def test_every_voxel_has_weight_one(n: int, size: int, share: float, halo: int) 
         assert (part > 0).all()
         assert not windows.weights[k, target.stop - target.start :].any()
         total[target] += part
+        count[target] += 1
         source = windows.source(k)
         assert len(source) == size + 2 * halo
         assert 0 <= source.min() <= source.max() < n
     np.testing.assert_allclose(total, 1, atol=1e-5)
+    assert windows.is_tiling == bool((count == 1).all())
     steps = np.diff(windows.starts)
     assert (steps >= 1).all()
     assert (steps <= size - overlap).all()

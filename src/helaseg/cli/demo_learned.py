@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from helaseg.core.grid import Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume, Volume
 from helaseg.deep.train_config import TrainConfig
+from helaseg.errors import OutputExistsError
 from helaseg.execution import Progress
 from helaseg.io import CellRow
 
@@ -84,18 +86,24 @@ def compare_with_network(
                 known=_outside(cells[k].roi, cells[held].roi),
             )
         )
-    shutil.rmtree(out, ignore_errors=True)
-    trained = train(examples, out / "model", config=DEMO_TRAINING, device="cpu", progress=progress)
+    model, prediction, comparison = out / "model", out / "prediction", out / "compare"
+    learn = partial(train, examples, model, config=DEMO_TRAINING, device="cpu", progress=progress)
+    try:
+        trained = learn()  # goes on with what an earlier demo has learned
+    except OutputExistsError:  # of other cells
+        shutil.rmtree(model)
+        trained = learn()
+    for folder in (prediction, comparison):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
     image = replace(io.to_uint8(io.open_volume(rois[held] / "raw")), name=f"cell {held}")
     result = learned.predict(
         image,
-        read_checkpoint(out / "model"),
+        read_checkpoint(model),
         target_vx=target_of(cells[held]),
         device="cpu",
         progress=progress,
     )
-    prediction = out / "prediction"
-    prediction.mkdir()
     io.write_segmentation(prediction, result.segmentation)
     learned.write_probabilities(prediction, result)
     write_segment_report(prediction, raw=image)
@@ -112,17 +120,15 @@ def compare_with_network(
         part="nucleus",
         costs={
             UNSUPERVISED: io.read_cost(rois[held]),
-            LEARNED: io.read_cost(prediction, out / "model"),
+            LEARNED: io.read_cost(prediction, model),
         },
         grid=image.grid,
         progress=progress,
     )
-    folder = out / "compare"
-    folder.mkdir()
     sentences = verdict(scored)
     inputs: dict[str, Any] = {"roi": rois[held], "truth": phantom / "truth", "pred": methods}
-    io.write_comparison(folder, scored, verdict=sentences, inputs=inputs)
-    page = write_comparison_report(folder / "report.html", scored, image=image, inputs=inputs)
+    io.write_comparison(comparison, scored, verdict=sentences, inputs=inputs)
+    page = write_comparison_report(comparison / "report.html", scored, image=image, inputs=inputs)
     yield (
         f"a U-Net trained on {len(examples)} other {'cell' if len(examples) == 1 else 'cells'} in "
         f"{trained.seconds:.0f} s, compared on cell {held}, which it has not seen:"

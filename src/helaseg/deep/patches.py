@@ -39,6 +39,11 @@ class AxisWindows:
     n: int
     weights: NDArray[np.float32]
 
+    @property
+    def is_tiling(self) -> bool:
+        """Whether no voxel lies in two windows."""
+        return self.starts == tuple(range(0, self.n, self.size))
+
     def source(self, k: int) -> NDArray[np.int64]:
         """Voxels that window `k` reads, mirrored at the ends of the axis."""
         start = self.starts[k]

@@ -78,14 +78,27 @@ class Predictor:
         probabilities : ndarray, shape (C, slices, Y, X)
             uint8, 0 to 255 for 0 to 1, or float16, as the settings say.
         """
+        if self.device.type != "cuda":
+            for start, block in self.device_blocks(source, scale):
+                yield start, block.cpu().numpy()
+            return
+        waiting: tuple[int, _Download] | None = None
         for start, block in self.device_blocks(source, scale):
-            yield start, block.cpu().numpy()
+            coming = start, _Download(block)
+            if waiting is not None:
+                yield waiting[0], waiting[1].wait()
+            waiting = coming
+        if waiting is not None:
+            yield waiting[0], waiting[1].wait()
 
     @torch.inference_mode()
     def device_blocks(self, source: Any, scale: GreyScale) -> Iterator[tuple[int, Tensor]]:
         """What `blocks` gives, as tensors on the device."""
         shape = tuple(source.shape)
         plan = self.plan(shape)
+        blend = [
+            torch.from_numpy(axis.weights).to(self.device) for axis in (plan.z, plan.y, plan.x)
+        ]
         n_classes = len(self.shape.classes)
         kept: Tensor | None = None  # sums of slices that later windows add to
         done = 0
@@ -96,7 +109,7 @@ class Predictor:
             sums = torch.zeros((n_classes, stop - done, *shape[1:]), device=self.device)
             if kept is not None:
                 sums[:, : kept.shape[1]] = kept
-            self._add(sums, done, source, scale, plan, group)
+            self._add(sums, done, source, scale, plan, blend, group)
             whole = sums[:, : final - done].clamp_(0, 1)
             if self.config.output == "float16":
                 yield done, whole.to(torch.float16)
@@ -111,6 +124,7 @@ class Predictor:
         source: Any,
         scale: GreyScale,
         plan: PatchPlan,
+        blend: Sequence[Tensor],
         group: Sequence[int],
     ) -> None:
         """Add the weighted probabilities of all windows of some slices."""
@@ -120,18 +134,24 @@ class Predictor:
         slab = (slab.to(torch.float32) - scale.mean) / scale.std
         slab = slab.to(self.precision)
         slices = slab[torch.from_numpy(index - low).to(self.device)]  # (G, Z, Y, X)
+        deep, tall, wide = blend
+        first, last = plan.z.target(group[0]), plan.z.target(group[-1])
         for i in range(len(plan.y.starts)):
             rows = _pick(slices, plan.y, i, axis=2)
             for j in range(len(plan.x.starts)):
                 patch = _pick(rows, plan.x, j, axis=3)
                 found = self._probabilities(patch)  # (G, C, Z', Y', X')
                 ys, xs = plan.y.target(i), plan.x.target(j)
-                wide = self._weight(plan.y, i)[:, None] * self._weight(plan.x, j)
-                found = found[..., : ys.stop - ys.start, : xs.stop - xs.start] * wide
+                found = found[..., : ys.stop - ys.start, : xs.stop - xs.start]
+                found *= tall[i, : found.shape[-2], None] * wide[j, : found.shape[-1]]
+                if plan.z.is_tiling:  # as single slices are: added all at once
+                    column = found.movedim(1, 0).flatten(1, 2)[:, : last.stop - first.start]
+                    sums[:, first.start - done : last.stop - done, ys, xs] += column
+                    continue
                 for g, k in enumerate(group):
                     zs = plan.z.target(k)
-                    deep = self._weight(plan.z, k)[:, None, None]
-                    part = found[g, :, : zs.stop - zs.start] * deep
+                    weight = deep[k, : zs.stop - zs.start, None, None]
+                    part = found[g, :, : zs.stop - zs.start] * weight
                     sums[:, zs.start - done : zs.stop - done, ys, xs] += part
 
     def _probabilities(self, patch: Tensor) -> Tensor:
@@ -144,10 +164,6 @@ class Predictor:
             found = self._network.probabilities(self._run(patch.flip(axes)))
             total = total + found.float().flip(axes)
         return total / len(mirrors)
-
-    def _weight(self, windows: AxisWindows, k: int) -> Tensor:
-        part = windows.target(k)
-        return torch.from_numpy(windows.weights[k, : part.stop - part.start]).to(self.device)
 
     def _on_device(self, values: Any) -> Tensor:
         if isinstance(values, Tensor):
@@ -183,6 +199,20 @@ class Predictor:
         length = shape.valid_length(size + shape.shrinks_by)
         out = shape.output_length(length)
         return out, min(overlap, out - 1) if n > out else 0, (length - out) // 2
+
+
+class _Download:
+    """A block on its way from a GPU, while the GPU already works on the next one."""
+
+    def __init__(self, block: Tensor) -> None:
+        self._host = torch.empty(block.shape, dtype=block.dtype, pin_memory=True)
+        self._host.copy_(block, non_blocking=True)
+        self._arrived = torch.cuda.Event()
+        self._arrived.record(torch.cuda.current_stream(block.device))
+
+    def wait(self) -> NDArray[Any]:
+        self._arrived.synchronize()
+        return self._host.numpy()
 
 
 def _pick(values: Tensor, windows: AxisWindows, k: int, *, axis: int) -> Tensor:
