@@ -1,7 +1,9 @@
 """The network beside the unsupervised method: what it learns, what three axes add, how fast it is.
 
     python -m benchmarks.learned phantom     # trained on one phantom, tested on another
+    python -m benchmarks.learned phantom 2 3 7   # seeds of both phantoms, and of training
     python -m benchmarks.learned real        # needs HELASEG_REAL_DATA or ../shared/data
+    python -m benchmarks.learned real 7      # seed of training
     python -m benchmarks.learned speed       # beside MONAI's sliding_window_inference, one run
     python -m benchmarks.learned device      # on a GPU: share of the network's own throughput, TAP
 
@@ -38,7 +40,7 @@ def machine(device: str) -> str:
     return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
-def phantom(*seeds: str) -> None:
+def phantom(learn: str = "1", test: str = "0", seed: str = "0") -> None:
     """Cells of one phantom are learned; nucleus and envelope of another are looked for."""
     import helaseg
     from helaseg.core.volume import LabelVolume
@@ -46,21 +48,18 @@ def phantom(*seeds: str) -> None:
     from helaseg.deep.labels import parts_of
     from helaseg.pipelines import learned
 
-    learn, test = (int(s) for s in seeds or ("1", "0"))
     network = UNetConfig(head="classes", classes=CLASSES)
-    made = {k: helaseg.make_phantom(seed=k) for k in (learn, test)}
+    made = {k: helaseg.make_phantom(seed=int(k)) for k in (learn, test)}
     for axes in ("z", "zyx"):
-        config = TrainConfig(network=network, axes=axes)
+        config = TrainConfig(network=network, axes=axes, seed=int(seed))
         examples = []
-        for seed, one in made.items():
+        for name, one in made.items():
             labels = np.where(one.truth["cell"].read() > 0, 1, 0).astype(np.uint8)
             labels[one.truth["nucleus"].read() > 0] = 2
             labels[one.truth["envelope"].read() > 0] = 3
             parts, known = parts_of(labels, CLASSES[1:], name="truth")
             examples.append(
-                make_example(
-                    one.image, parts, config=config, name=str(seed), cell=str(seed), known=known
-                )
+                make_example(one.image, parts, config=config, name=name, cell=name, known=known)
             )
         with tempfile.TemporaryDirectory() as folder:
             result = train(examples[:1], Path(folder), config=config, device="cpu")
@@ -110,7 +109,7 @@ def _scores(found, truth) -> str:
     )
 
 
-def real() -> None:
+def real(seed: str = "0") -> None:
     """Trained without the run of the slice that is tested, and without z0026 to z0034."""
     import tifffile
 
@@ -136,7 +135,7 @@ def real() -> None:
     truths = {
         n: f for n in range(200) if (f := folder / "truth" / f"nucleus_z{n:04d}.tif").exists()
     }
-    config = TrainConfig(n_steps=600)
+    config = TrainConfig(n_steps=600, seed=int(seed))
 
     def example(first: int):
         target = drawn[first].copy()

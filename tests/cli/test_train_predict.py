@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> P
 
 
 def test_training_leaves_a_network_with_its_story(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = {p.name.partition("_")[0] for p in (place / "model").iterdir()}
     assert {
@@ -90,6 +91,14 @@ def test_training_leaves_a_network_with_its_story(
     assert (place / "model" / "best.safetensors").read_bytes() == before
     assert main([*command, "--config", str(place / "train.toml"), "--seed", "5"]) == 2
     assert "--overwrite" in one_line(capsys.readouterr().err)
+    corrected = tmp_path / "set"
+    shutil.copytree(place / "set", corrected)
+    command[1] = str(corrected)
+    assert main([*command, "--config", str(place / "train.toml")]) == 0
+    assert "done earlier" in capsys.readouterr().out
+    write_tiff(corrected / "labels" / "a.tif", inside(1) * np.uint8(255), GRID)
+    assert main([*command, "--config", str(place / "train.toml")]) == 2
+    assert "with another input" in one_line(capsys.readouterr().err)
     assert (place / "model" / "best.safetensors").read_bytes() == before
 
 
@@ -115,6 +124,15 @@ def test_a_prediction_has_the_files_of_a_segmentation(
     stamp = (tmp_path / "out" / "labels.tif").stat().st_mtime_ns
     assert main([*command, "--device", "cpu", "--quiet"]) == 0
     assert (tmp_path / "out" / "labels.tif").stat().st_mtime_ns == stamp
+
+
+def test_short_numbers_give_the_same_labels_but_for_few_voxels(place: Path, tmp_path: Path) -> None:
+    roi, found = place / "set" / "images" / "b.tif", []
+    for name in ("float32", "bfloat16"):
+        command = ["predict", str(roi), str(place / "model"), str(tmp_path / name), "--quiet"]
+        assert main([*command, "--precision", name, "--device", "cpu"]) == 0
+        found.append(read_segmentation(tmp_path / name).labels.read())
+    assert np.mean(found[0] != found[1]) < 1e-3
 
 
 def test_fine_tuning_goes_on_from_a_network(place: Path, tmp_path: Path) -> None:

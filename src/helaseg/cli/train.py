@@ -110,7 +110,9 @@ def train(
                 learn()
             world.leave()
             return
-        key = fingerprint_of("train", settings, listed, provenance)
+        # By content: labels that were corrected are another data set.
+        digests = [e.digest() for e in (*learned, *held)]
+        key = fingerprint_of("train", settings, digests, provenance)
         with no_trace_without_work(out), hold_output(out):
             journal = claim_output(out, job="train", fingerprint=key, overwrite=common.overwrite)
             done = journal.is_done("train/network", key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -147,7 +146,7 @@ def train(
     fixed = _fixed_batches(validation, config)
     out.mkdir(parents=True, exist_ok=True)
     key = fingerprint_of(
-        config, *(_digest(e) for e in (*examples, *validation)), provenance, world.size
+        config, *(e.digest() for e in (*examples, *validation)), provenance, world.size
     )
     state = read_state(out, key, network, optimizer) or TrainingState(key=key)
     history = [r for r in read_history(out / "history.csv") if r.step <= state.step]
@@ -309,10 +308,3 @@ class _ahead:
 
     def _draw(self, step: int) -> Any:
         return self._pool.submit(self._sampler.batch, step, part=self._part)
-
-
-def _digest(example: Example) -> str:
-    content = hashlib.blake2b(digest_size=16)
-    for array in (example.image, example.target, example.weight):
-        content.update(np.ascontiguousarray(array).data)
-    return f"{example.cell} {example.grid} {content.hexdigest()}"
