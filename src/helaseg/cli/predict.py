@@ -116,9 +116,12 @@ def predict(
                 if (model / COSTS).exists():
                     shutil.copyfile(model / COSTS, out / COSTS)
                 io.write_segmentation(out, result.segmentation, format=format)
-                flags = result.segmentation.flags
+                flags, shares = result.segmentation.flags, result.axis_shares
                 del result
             page = write_segment_report(out, raw=image)
             journal.record("predict/labels", key, outputs=files_named(out, OUTPUTS))
+        if shares is not None:
+            parts = ", ".join(f"{100 * s:.0f} %" for s in shares)
+            work.say(f"axes z, y, x: each finds {parts} of what the best one finds")
         work.say(f"flags: {flags.text}")
         work.say(f"report: {page}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from helaseg.core.results import StepCost
-from helaseg.execution.energy import EnergyMeter, add_energy
+from helaseg.execution.energy import EnergyMeter, Meter, add_energy
 
 
 def peak_memory_mb() -> float:
@@ -49,6 +49,11 @@ class StepTimer:
     A step that is measured several times (once per ROI, say) is one entry:
     its seconds and its energy add up. Threads may share one timer.
 
+    Parameters
+    ----------
+    meter : callable
+        Makes what measures the energy of a step, as `EnergyMeter` does.
+
     Examples
     --------
     >>> timer = StepTimer()
@@ -58,7 +63,8 @@ class StepTimer:
     ['detect']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Callable[[], Meter] = EnergyMeter) -> None:
+        self._meter = meter
         self._costs: dict[str, StepCost] = {}
         self._lock = threading.Lock()
 
@@ -71,7 +77,7 @@ class StepTimer:
     @contextmanager
     def measured(self, step: str) -> Iterator[None]:
         """Measure the block of a ``with`` statement, also when it fails."""
-        start, energy = time.perf_counter(), EnergyMeter()
+        start, energy = time.perf_counter(), self._meter()
         try:
             yield
         finally:

@@ -6,9 +6,18 @@ import multiprocessing
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 #: Where Linux keeps the counters (of Intel's and AMD's processors).
 POWERCAP = Path("/sys/class/powercap")
+
+
+class Meter(Protocol):
+    """What measures energy since it was made."""
+
+    def joules(self) -> float | None:
+        """Joule so far; None where that is not known."""
+        ...
 
 
 class EnergyMeter:

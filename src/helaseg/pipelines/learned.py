@@ -107,7 +107,8 @@ def predict(
     Raises
     ------
     CheckpointError
-        If the network finds no nucleus, or the volume is recorded too coarsely for it.
+        If the network knows neither nucleus nor nuclear envelope, or the volume is recorded
+        too coarsely for it.
 
     Notes
     -----
@@ -118,7 +119,7 @@ def predict(
     4. Back on the pixels of the volume: probabilities are interpolated, then cut at 0.5. The
        envelope is that of the network, or a band of 70 nm on the border of the nucleus.
     """
-    from helaseg.deep.device import device_name, versions
+    from helaseg.deep.device import DeviceEnergy, device_name, versions
     from helaseg.deep.predict import Predictor
     from helaseg.deep.tri_axis import new_array, predict_tri_axis
     from helaseg.io import fingerprint
@@ -132,7 +133,8 @@ def predict(
             "envelope, which are looked for here"
         )
         raise CheckpointError(msg)
-    timer = StepTimer()
+    predictor = Predictor(model.network, device=device, config=config)
+    timer = StepTimer(lambda: DeviceEnergy(predictor.device))
     grid = network_grid(volume.grid, train, tri_axis=tri_axis)
     source: Any = ResampledArray(volume.data, shape=grid.shape, dtype=np.uint8)
     with timer.measured("resample"):
@@ -140,7 +142,6 @@ def predict(
             # Read three times, once along each axis.
             source = _kept(source, scratch)
         scale = grey_scale(source)
-    predictor = Predictor(model.network, device=device, config=config)
     with timer.measured("predict"):
         if tri_axis is None:
             shape = (len(network.classes), *grid.shape)
