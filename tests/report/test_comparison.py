@@ -160,7 +160,7 @@ def test_the_page_holds_it_all(comparison, tmp_path) -> None:
         "Voxels in doubt left out",
         "Voxels in doubt counted",
         "average Hausdorff distance truth to prediction",
-        "boundary F within 100nm",
+        "boundary F within 100 nm",
         "17 in the centre, 4 at the poles",
         "short − shifted",
         "90 min",

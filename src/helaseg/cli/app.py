@@ -8,6 +8,7 @@ use or bad input.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
 import traceback
@@ -82,6 +83,11 @@ def main(tokens: Sequence[str] | None = None) -> int:
                 verbose=False,
                 result_action="return_value",
             )
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read the output has seen enough ('helaseg info x | head').
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         except (Exception, KeyboardInterrupt) as error:
             if debug_wanted.get():
                 traceback.print_exc()

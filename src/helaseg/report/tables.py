@@ -265,7 +265,8 @@ def metric_words(metric: str) -> str:
     """The name of a metric in words; names of people with a capital letter."""
     words = [w.capitalize() if w in _PEOPLE else w for w in metric.split("_")]
     if words[0] == "boundary" and words[-1].endswith("nm"):
-        return f"boundary {words[1].upper() if words[1] == 'f' else words[1]} within {words[2]}"
+        what = "F" if words[1] == "f" else words[1]
+        return f"boundary {what} within {words[2].removesuffix('nm')} nm"
     return " ".join(["number of", *words[1:]] if words[0] == "n" else words)
 
 
