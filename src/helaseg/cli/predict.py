@@ -122,6 +122,6 @@ def predict(
             journal.record("predict/labels", key, outputs=files_named(out, OUTPUTS))
         if shares is not None:
             parts = ", ".join(f"{100 * s:.0f} %" for s in shares)
-            work.say(f"axes z, y, x: each finds {parts} of what the best one finds")
+            work.say(f"axes z, y, x: each finds {parts} of the nucleus that the best one finds")
         work.say(f"flags: {flags.text}")
         work.say(f"report: {page}")

@@ -26,7 +26,6 @@ from helaseg.pipelines.learned_segmentation import as_segmentation
 if TYPE_CHECKING:
     from helaseg.deep.checkpoint import Checkpoint
     from helaseg.deep.train_config import TrainConfig
-    from helaseg.deep.unet_config import UNetConfig
 
 Bytes = NDArray[np.uint8]
 #: Voxels may be this many times as large as those the network knows: interpolation shows
@@ -34,6 +33,8 @@ Bytes = NDArray[np.uint8]
 MAX_COARSER = 2.5
 #: Along each of three axes about as much is found; less than this part of the most is told.
 WEAK_AXIS = 0.5
+#: Classes of which the nucleus is made; others may be much larger and hide what they lack.
+LOOKED_FOR = ("nucleus", "nuclear envelope")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class LearnedResult:
     agreement : ndarray of uint8, shape (C, Z, Y, X), or None
         How many of three axes gave 0.5 and more.
     axis_shares : tuple of float, or None
-        Voxels that each of three axes (z, y, x) gave 0.5 and more, as parts of those of the
-        axis with the most.
+        Voxels of nucleus and envelope that each of three axes (z, y, x) gave 0.5 and more, as
+        parts of those of the axis with the most.
     grid : Grid
         Of both: voxels of the network.
     classes : tuple of str
@@ -127,7 +128,7 @@ def predict(
     config = config or PredictConfig()
     train = model.config
     network = train.network
-    if not {"nucleus", "nuclear envelope"} & set(network.classes):
+    if not set(LOOKED_FOR) & set(network.classes):
         msg = (
             f"the network knows {', '.join(network.classes)}, but neither nucleus nor nuclear "
             "envelope, which are looked for here"
@@ -161,7 +162,7 @@ def predict(
                 progress=lambda done, total: _tell(progress, done, total),
             )
             probability, agreement = found.probability, found.agreement
-            axis_shares = _axis_shares(found.n_found, train.network)
+            axis_shares = _axis_shares(found.n_found, network.classes)
     with timer.measured("nucleus"):
         chances = probability if probability.dtype == np.uint8 else _as_bytes(probability)
         nucleus = nucleus_probability(chances, network.classes, head=network.head)
@@ -193,10 +194,10 @@ def predict(
     )
 
 
-def _axis_shares(n_found: NDArray[np.int64], network: UNetConfig) -> tuple[float, ...]:
-    """How much each axis finds of the most that one finds; tells of one that finds little."""
-    first = 1 if network.head == "classes" else 0  # the background is no class to find
-    counts = n_found[:, first:].sum(axis=1)
+def _axis_shares(n_found: NDArray[np.int64], classes: tuple[str, ...]) -> tuple[float, ...]:
+    """How much nucleus each axis finds of the most that one finds; tells of one with little."""
+    own = [k for k, name in enumerate(classes) if name in LOOKED_FOR]
+    counts = n_found[:, own].sum(axis=1)
     shares = tuple(float(n) / max(1, int(counts.max())) for n in counts)
     named = zip("zyx", shares, strict=True)
     weak = [f"{100 * s:.0f} % along {axis}" for axis, s in named if s < WEAK_AXIS]
