@@ -86,7 +86,7 @@ def predict(
         key = fingerprint_of(
             "predict",
             io.fingerprint(image),
-            learned.weights_digest(checkpoint),
+            checkpoint.digest(),
             settings,
             (tri_axis, keep, target_vx, format),
             __version__,

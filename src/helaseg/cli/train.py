@@ -93,6 +93,7 @@ def train(
             "trained_on": [e.cell for e in learned],
             "validated_on": [e.cell for e in held],
             "start": None if start is None else str(start),
+            "start_weights": None if model is None else model.digest(),
         }
         learn = partial(
             train,

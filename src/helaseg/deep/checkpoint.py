@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -45,6 +46,14 @@ class Checkpoint:
     network: UNet
     config: TrainConfig
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """A short name of the trained weights: equal weights give equal names."""
+        content = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted(self.network.state_dict().items()):
+            content.update(name.encode())
+            content.update(tensor.cpu().contiguous().numpy())
+        return content.hexdigest()
 
 
 def write_weights(folder: Path, network: UNet, *, which: Which) -> Path:

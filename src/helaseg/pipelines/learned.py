@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,12 +286,3 @@ def write_probabilities(folder: Path, result: LearnedResult) -> list[Path]:
             files.append(folder / f"{stem}{ending}.tif")
             write_tiff(files[-1], channel, result.grid)
     return files
-
-
-def weights_digest(model: Checkpoint) -> str:
-    """A short name of the trained weights: equal weights give equal names."""
-    content = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(model.network.state_dict().items()):
-        content.update(name.encode())
-        content.update(tensor.cpu().contiguous().numpy())
-    return content.hexdigest()
