@@ -177,7 +177,8 @@ class Predictor:
         """Windows along z that go through the network together."""
         deep = plan.z.size + 2 * plan.z.halo
         window = deep * (plan.y.size + 2 * plan.y.halo) * (plan.x.size + 2 * plan.x.halo)
-        n = max(1, self.config.batch_voxels // window)
+        most = self.config.batch_voxels or (1 << 22 if self.device.type == "cuda" else 1 << 20)
+        n = max(1, most // window)
         ks = list(range(len(plan.z.starts)))
         return [ks[k : k + n] for k in range(0, len(ks), n)]
 

@@ -28,7 +28,8 @@ class PredictConfig:
     overlap_slices : int
         Slices that such windows share.
     batch_voxels : int
-        Voxels that go through the network together, at most (one window at least).
+        Voxels that go through the network together, at most (one window at least); 0 is a
+        million, and four on a GPU.
     flips : bool
         Mean over the plane and its mirror images: four times the work.
     precision : {"auto", "float32", "bfloat16", "float16"}
@@ -44,7 +45,7 @@ class PredictConfig:
     overlap_px: int = 64
     depth_vx: int = 64
     overlap_slices: int = 16
-    batch_voxels: int = 1 << 20
+    batch_voxels: int = 0
     flips: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     output: Literal["uint8", "float16"] = "uint8"
@@ -53,8 +54,8 @@ class PredictConfig:
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, ("auto", "float32", "bfloat16", "float16"))
         check_choice("output", self.output, ("uint8", "float16"))
-        for name in ("patch_px", "depth_vx", "batch_voxels"):
-            check_range(name, getattr(self, name), 1, 1 << 31)
+        for name, least in (("patch_px", 1), ("depth_vx", 1), ("batch_voxels", 0)):
+            check_range(name, getattr(self, name), least, 1 << 31)
         for name, window in (("overlap_px", "patch_px"), ("overlap_slices", "depth_vx")):
             if not 0 <= getattr(self, name) < getattr(self, window):
                 msg = f"'{name}' must be at least 0 and below '{window}', got {getattr(self, name)}"
