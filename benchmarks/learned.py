@@ -57,7 +57,7 @@ def phantom(learn: str = "1", test: str = "0", seed: str = "0") -> None:
             labels = np.where(one.truth["cell"].read() > 0, 1, 0).astype(np.uint8)
             labels[one.truth["nucleus"].read() > 0] = 2
             labels[one.truth["envelope"].read() > 0] = 3
-            parts, known = parts_of(labels, CLASSES[1:], name="truth")
+            parts, known, _ = parts_of(labels, CLASSES[1:], name="truth")
             examples.append(
                 make_example(one.image, parts, config=config, name=name, cell=name, known=known)
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from comparisons import GRID, SHIFTED, SHORT, TRUTH, image, labels
 
 import helaseg.metrics as m
 from helaseg.cli.app import main
-from helaseg.core.grid import Roi
+from helaseg.core.grid import Grid, Roi
 from helaseg.core.results import Provenance, SegmentationResult, StepCost
 from helaseg.execution import JOURNAL_NAME
 from helaseg.io import write_segmentation, write_tiff
@@ -104,6 +105,24 @@ def test_annotated_slices_instances_and_labels(place, capsys) -> None:
     words = ["--pred", "a=segmented/labels.tif", "--labels", "2,3", "--overwrite"]
     assert run(*words) == 0
     assert "(label 2 and 3, 24 slices)" in capsys.readouterr().out
+
+
+def test_images_of_the_whole_volume_are_cut(place, capsys) -> None:
+    whole = Grid(shape=(40, 150, 260), voxel_size_nm=GRID.voxel_size_nm)
+    start = [round(o / s) for o, s in zip(GRID.offset_nm, GRID.voxel_size_nm, strict=True)]
+    box = tuple(slice(a, a + n) for a, n in zip(start, GRID.shape, strict=True))
+    for name, mask in (("truth.tif", TRUTH), ("other.tif", SHIFTED)):
+        data = np.ones(whole.shape, np.uint8)
+        data[box] = mask
+        write_tiff(name, data, whole)
+    assert run("--pred", "a=other.tif", "b=shifted.npy") == 0
+    found = json.loads((place / "out" / "compare.json").read_text())["scores"]
+    for name in "ab":
+        got = found[name]["counted"]["volume"]["jaccard_index"]
+        assert got == m.jaccard_index(TRUTH, SHIFTED)
+    write_tiff("truth.tif", np.ones((40, 150, 200), np.uint8), replace(whole, shape=(40, 150, 200)))
+    assert run("--pred", "a=other.tif", "--overwrite") == 2
+    assert "40 x 150 x 200" in one_line(capsys.readouterr().err)
 
 
 def test_the_target_of_the_crop_picks_the_object(place, capsys) -> None:

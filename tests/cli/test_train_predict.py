@@ -150,6 +150,23 @@ def test_fine_tuning_goes_on_from_a_network(place: Path, tmp_path: Path) -> None
     assert noted["provenance"]["start"] == str(place / "model")
 
 
+def test_numbered_nuclei_are_told_from_classes(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "set"
+    shutil.copytree(place / "set", data)
+    for name in "ab":
+        halves = inside(0).astype(np.uint8)
+        halves[:, :, :95] *= 2
+        halves[:, :, 95:105] = 0
+        write_tiff(data / "labels" / f"{name}.tif", halves, GRID)
+    command = ["train", str(data), str(tmp_path / "m"), "--config", str(place / "train.toml")]
+    assert main([*command, "--dry-run"]) == 2
+    assert "say --instances" in one_line(capsys.readouterr().err)
+    assert main([*command, "--dry-run", "--instances"]) == 0
+    assert "labels    a, b: objects: every label is nucleus" in capsys.readouterr().out
+
+
 def test_plans_write_nothing(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -250,7 +267,8 @@ def test_ctrl_c_before_the_first_state_says_that_nothing_is_kept(
 def test_torchrun_shares_one_training(place: Path, tmp_path: Path) -> None:
     """One process claims the folder, writes and speaks; all of them end by themselves."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    torchrun += ["--nproc-per-node", "2", "-m", "helaseg"]
+    torchrun += ["--nproc-per-node", "2", "--no-python", "--"]
+    torchrun.append(str(Path(sys.executable).with_name("helaseg")))
     command = ["train", str(place / "set"), str(tmp_path / "model"), "--device", "cpu"]
     command += ["--config", str(place / "train.toml"), "--n-steps", "5", "--patience", "1"]
 
@@ -273,3 +291,6 @@ def test_torchrun_shares_one_training(place: Path, tmp_path: Path) -> None:
     other = both("--seed", "9")
     assert other.returncode == 1
     assert other.stderr.count("helaseg: error: the output folder") == 1
+    wrong = both("--start", str(tmp_path / "nothing"))
+    assert wrong.returncode == 1
+    assert wrong.stderr.count("helaseg: error: ") == 1

@@ -156,7 +156,7 @@ def test_a_folder_of_another_training_is_not_touched(
 ) -> None:
     train(examples[:1], tmp_path, config=tiny, device="cpu")
     before = weights(tmp_path)
-    with pytest.raises(OutputExistsError, match="other settings or data"):
+    with pytest.raises(OutputExistsError, match="other settings, data or number"):
         train(examples[1:], tmp_path, config=tiny, device="cpu")
     assert same(before, weights(tmp_path))
 

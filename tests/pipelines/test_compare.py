@@ -240,7 +240,7 @@ def test_it_is_deterministic_and_tells_how_far_it_is() -> None:
 
 @pytest.mark.parametrize(("n", "fraction", "poles"), [(10, 0.1, 2), (20, 0.1, 4), (9, 0.25, 4)])
 def test_split_slices(n, fraction, poles) -> None:
-    split = split_slices(list(range(5, 5 + n)), fraction)
+    split = split_slices(list(range(5, 5 + n)), fraction, depth=40)
     assert len(split.poles) == poles
     assert sorted((*split.poles, *split.centre)) == list(range(5, 5 + n))
     assert split.poles[0] == 5
@@ -248,12 +248,22 @@ def test_split_slices(n, fraction, poles) -> None:
 
 
 def test_too_few_slices_have_no_poles() -> None:
-    split = split_slices(range(9), 0.1)
+    split = split_slices(range(9), 0.1, depth=40)
     assert split == SliceSplit(reason="9 slices with truth, too few to part off poles of 10 %")
-    assert split_slices([3], 0.2).reason.startswith("1 slice with truth")
+    assert split_slices([3], 0.2, depth=4).reason.startswith("1 slice with truth")
     found = compare(labels(TRUTH), {"a": labels(SHORT)}, slices=[3, 9], config=FEW)
     with pytest.raises(ParameterError, match=r"expected scores of \('a', 'counted', 'poles'\)"):
         found.table("a", region="poles")
+
+
+def test_there_is_no_pole_where_the_volume_cuts_the_object() -> None:
+    first = split_slices(range(20), 0.1, depth=30)
+    assert first == SliceSplit(centre=tuple(range(18)), poles=(18, 19))
+    last = split_slices(range(10, 30), 0.1, depth=30)
+    assert last == SliceSplit(centre=tuple(range(12, 30)), poles=(10, 11))
+    both = split_slices(range(20), 0.1, depth=20)
+    assert both.reason == "the volume cuts the object at both ends, so it has no poles here"
+    assert not both.poles
 
 
 def test_refuses_wrong_input() -> None:

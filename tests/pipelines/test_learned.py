@@ -38,7 +38,7 @@ def predict(
 
 
 def test_an_axis_that_finds_little_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.warns(WeakAxisWarning, match="finds 10 % along y and 0 % along x of what"):
+    with pytest.warns(WeakAxisWarning, match="finds 10 % along y and 0 % along x of the nucleus"):
         result = predict(monkeypatch, [[200], [20], [0]], "binary")
     assert result.axis_shares == (1.0, 0.1, 0.0)
 

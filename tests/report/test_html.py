@@ -13,7 +13,7 @@ from report_cases import GRID, NAMES_ARE_HOSTILE
 
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag, Detection, Track
-from helaseg.core.results import SegmentationResult, SliceRecord
+from helaseg.core.results import Provenance, SegmentationResult, SliceRecord
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.core.seams import Seam
 from helaseg.core.volume import LabelVolume, Volume
@@ -160,6 +160,19 @@ def test_page_of_an_empty_segmentation_gives_advice(result):
     page.check()
     assert "No cell in this box." in page.text
     assert "--seed-slice" in page.text
+    assert "plasma membrane of HeLa cells. J. Imaging" in page.text
+
+
+def test_page_of_a_network_says_what_a_network_needs(result):
+    zeros = LabelVolume(data=np.zeros(GRID.shape, np.uint8), grid=GRID)
+    story = Provenance(config={"predict": {"patch_px": 512}, "axis_shares": [1.0, 0.2]}, inputs={})
+    empty = SegmentationResult(labels=zeros, nucleus=zeros, cell=zeros, provenance=story)
+    page = Page(render_segment(empty, raw=None, name="empty"))
+    page.check()
+    assert "The network found no nucleus in this box." in page.text
+    assert "--seed-slice" not in page.text
+    assert "doi:10.1111/tra.12789" in page.text
+    assert "J. Imaging" not in page.text
 
 
 def test_page_is_replaced_and_nothing_else_is_left(tmp_path, result):

@@ -21,7 +21,7 @@ from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
 
 from helaseg import __version__
 from helaseg.cli.config_file import apply_config_file
-from helaseg.cli.session import debug_wanted
+from helaseg.cli.session import debug_wanted, process_rank
 from helaseg.errors import HelasegError, HelasegWarning, JobError
 
 _NUMBER = r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?"
@@ -92,7 +92,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
             if debug_wanted.get():
                 traceback.print_exc()
             code, text = _explain(error)
-            _to_stderr(f"helaseg: error: {text}")
+            # Of several processes that train together the first one speaks.
+            if words[:1] != ["train"] or process_rank() == 0:
+                _to_stderr(f"helaseg: error: {text}")
             return code
     return 0
 

@@ -15,7 +15,7 @@ from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import files_named, output_folder, remove_files
 from helaseg.cli.plan import plan_compare
 from helaseg.cli.session import session, show
-from helaseg.core.grid import Grid
+from helaseg.core.grid import Grid, Roi
 from helaseg.core.results import CLASS_NAMES
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import ParameterError
@@ -54,7 +54,8 @@ def compare(
     out : Path
         Output folder for report.html, scores.csv, statistics.csv and compare.json.
     truth : Path
-        Label image, of the whole ROI or of the annotated slices alone.
+        Label image, of the whole ROI, of the volume it was cut from, or of the annotated
+        slices alone.
     pred : tuple of str
         NAME=PATH of each method: the output folder of 'helaseg segment' or 'predict', or
         a mask, class, instance or probability image of any tool.
@@ -168,8 +169,14 @@ def parse_named(option: str, words: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _placed(volume: Any, grid: Grid) -> Any:
-    """At the place of the ROI, if the file does not say where it lies: most tools drop it."""
-    if any(volume.grid.offset_nm):
+    """The ROI of a whole volume, or put at its place: most tools drop where an image lies."""
+    start = [round(float(v)) for v in volume.grid.to_vx(grid.offset_nm)]
+    stop = [a + n for a, n in zip(start, grid.shape, strict=True)]
+    box = Roi(start=tuple(start), stop=tuple(stop))  # type: ignore[arg-type]
+    larger = volume.grid.shape != grid.shape and box.clip(volume.grid.shape) == box
+    if larger and volume.grid.crop(box).agrees_with(grid):
+        return volume.crop(box)
+    if any(volume.grid.offset_nm) or volume.grid.shape[1:] != grid.shape[1:]:
         return volume
     return replace(volume, grid=replace(volume.grid, offset_nm=grid.offset_nm))
 

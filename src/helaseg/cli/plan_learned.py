@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from helaseg.core.volume import Volume
 from helaseg.deep.grey import grey_scale
 from helaseg.deep.predict_config import Fusion, PredictConfig
 from helaseg.deep.resample import ResampledArray
-from helaseg.execution import peak_memory_mb
+from helaseg.execution import peak_memory_mb, usable_cores
 
 if TYPE_CHECKING:
     from helaseg.deep import Checkpoint, Example, TrainConfig
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 #: Steps and slices that are tried, fewer if these seconds are over; the first step prepares what
 #: later ones use.
 N_TRIED, MAX_SECONDS = 6, 10.0
-#: Bytes per voxel of the network that labels and measurements of a prediction take: masks,
-#: components of 4 bytes, distances of 4 bytes.
-BYTES_PER_VX = 16
+#: Bytes per voxel of the network that labels and measurements of a prediction took at most:
+#: masks, components of 4 bytes, distances of 4 bytes, surfaces.
+BYTES_PER_VX = 40
 
 
 class _EnoughError(Exception):
@@ -70,12 +71,14 @@ def plan_training(
             f"voxels    {_size(settings.working_voxel_nm)}",
             *(_cells_line("training", learned)),
             *(_cells_line("judging", held) or ["judging   no other cell: the last state is taken"]),
+            *label_notes((*learned, *held)),
             *_class_lines(learned, network),
             f"steps     {settings.n_steps} of {settings.batch_size} patches of "
-            f"{' x '.join(map(str, settings.patch_in))} voxels, {n_validations} validations",
+            f"{' x '.join(map(str, settings.patch_in))} voxels"
+            + (f", {n_validations} validations" if held else ""),
             f"device    {device_name(find_device(device))}",
             f"takes     about {as_time(seconds)}, {as_bytes(peak_memory_mb() * 1e6)} of memory, "
-            f"{as_bytes(disk)} on the disk (tried with {len(ends) - 1} steps)",
+            f"{as_bytes(disk)} on the disk (tried with {len(ends) - 1} steps{_load()})",
         ]
     )
 
@@ -117,7 +120,7 @@ def plan_prediction(
             f"axes      z, y and x, {tri_axis}" if tri_axis else "axes      z",
             f"device    {device_name(predictor.device)}",
             f"takes     about {as_time(n_axes * grid.n_voxels * times[-1])} in the network "
-            f"(tried on {len(some)} slices), {as_bytes(memory)} of memory, "
+            f"(tried on {len(some)} slices{_load()}), {as_bytes(memory)} of memory, "
             f"{as_bytes(arrays * grid.n_voxels)} on the disk while it works",
         ]
     )
@@ -142,6 +145,14 @@ def _cells_line(what: str, examples: Sequence[Example]) -> list[str]:
     ]
 
 
+def label_notes(examples: Sequence[Example]) -> list[str]:
+    """How the labels were understood, a line for each way."""
+    cells: dict[str, list[str]] = {}
+    for e in examples:
+        cells.setdefault(e.note, []).append(e.cell)
+    return [f"labels    {', '.join(sorted(set(c)))}: {note}" for note, c in cells.items() if note]
+
+
 def _class_lines(examples: Sequence[Example], network: UNetConfig) -> list[str]:
     """Share of each class in the labelled voxels: a class of 0 % is learned by nobody."""
     total = sum(e.n_known for e in examples)
@@ -150,6 +161,15 @@ def _class_lines(examples: Sequence[Example], network: UNetConfig) -> list[str]:
         n = sum(int(np.count_nonzero((e.target[k] >= 128) & (e.weight > 0))) for e in examples)
         shares.append(f"{name} {100 * n / total:.3g} %")
     return [f"labelled  {', '.join(shares)} of the voxels of training"]
+
+
+def _load() -> str:
+    """That other programs are at work, which makes everything slower than tried alone."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    others = os.getloadavg()[0]
+    busy = others > 0.7 * usable_cores()
+    return f" while other programs kept {others:.1f} of {usable_cores()} cores busy" if busy else ""
 
 
 def _size(voxel_size_nm: Sequence[float]) -> str:

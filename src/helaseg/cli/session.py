@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 #: Whether the traceback of an error is wanted; set by ``--debug`` here or in the file.
 debug_wanted: ContextVar[bool] = ContextVar("debug_wanted", default=False)
+
+
+def process_rank() -> int:
+    """Number of this process among those that torchrun started; 0 alone."""
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return int(os.environ.get("RANK", "0")) if together else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

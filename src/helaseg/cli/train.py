@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +13,7 @@ from cyclopts import Parameter
 
 from helaseg.cli.options import SETTINGS, CommonOptions
 from helaseg.cli.outputs import no_trace_without_work
-from helaseg.cli.session import Session, session, show
+from helaseg.cli.session import Session, process_rank, session, show
 from helaseg.deep.extra import require_deep
 from helaseg.deep.train_config import TrainConfig
 from helaseg.deep.unet_config import PRESETS
@@ -32,6 +31,7 @@ OUTPUTS = ("best.safetensors", "last.safetensors", "model.json", "history.csv", 
 def train(
     *paths: Path,
     from_classical: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
+    instances: Annotated[bool, Parameter(negative=())] = False,
     preset: Literal["compact", "unet-2020"] | None = None,
     start: Path | None = None,
     device: str = "auto",
@@ -47,6 +47,8 @@ def train(
         images/ and labels/, or a TOML file that lists volumes.
     from_classical : tuple of Path
         Segmented ROIs (rois/roi_... of 'helaseg run') whose result is learned.
+    instances : bool
+        Every label of a label image is an object of the one class: nuclei numbered 1, 2, 3.
     preset : str, optional
         Shape of the network in place of its options: compact (2 million parameters, the
         default) or unet-2020, that of Etch a Cell (30 million).
@@ -55,13 +57,14 @@ def train(
     device : str
         auto, cpu, cuda, cuda:N or mps.
     """
-    rank = int(os.environ.get("RANK", "0"))  # set by torchrun
+    rank = process_rank()
     with session(common if rank == 0 else replace(common, quiet=True)) as work:
         dataset, out = _paths(paths, from_classical)
         if preset is not None:
             settings = replace(settings, network=PRESETS[preset])
         require_deep("'helaseg train'")
 
+        from helaseg.cli.plan_learned import label_notes, plan_training
         from helaseg.deep import read_checkpoint, split_by_cell, train
         from helaseg.deep.dataset import open_example
         from helaseg.deep.world import World
@@ -74,6 +77,9 @@ def train(
                 settings, network=known.network, working_voxel_nm=known.working_voxel_nm
             )
         listed = _listed(dataset, from_classical)
+        if instances:
+            labels = (replace(v, instances=v.kind == "labels") for v in listed.volumes)
+            listed = replace(listed, volumes=tuple(labels))
         examples = []
         for k, volume in enumerate(listed.volumes, start=1):
             examples.append(open_example(volume, settings))
@@ -81,14 +87,10 @@ def train(
                 work.progress("read", k, len(listed.volumes))
         learned, held = split_by_cell(examples, settings, validation=listed.validation)
         if common.dry_run:
-            from helaseg.cli.plan_learned import plan_training
-
             text = plan_training(learned, held, settings, device=device)
             if rank == 0:
                 show(text)
             return
-        if not held:
-            work.say("one cell only: nothing is kept for validation, the last state is taken")
         provenance = {
             "trained_on": [e.cell for e in learned],
             "validated_on": [e.cell for e in held],
@@ -124,6 +126,10 @@ def train(
                 world.leave()
                 work.say(f"done earlier: {out}")
                 return
+            for text in label_notes(examples):
+                work.say(text)
+            if not held:
+                work.say("one cell only: nothing is kept for validation, the last state is taken")
 
             def kept() -> None:
                 state = [*out.glob("state*"), *(out / f for f in OUTPUTS if (out / f).exists())]
@@ -162,8 +168,8 @@ def _say_result(work: Session, result: TrainingResult, held: Sequence[Example]) 
     last = result.history[-1]
     why = " (the validation loss stood still)" if result.stopped_early else ""
     work.say(
-        f"{last.step} steps on {result.device} in {result.seconds:.0f} s{why}; best state at "
-        f"step {result.best_step}"
+        f"{last.step} steps on {result.device} in {result.seconds:.0f} s{why}"
+        + (f"; best state at step {result.best_step}" if held else "")
     )
     if held:
         best = min(result.history, key=lambda row: row.validation_loss)

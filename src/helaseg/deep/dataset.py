@@ -44,6 +44,8 @@ class LabelledVolume:
         Slices, from 0, that are labelled; all by default. The others count nothing.
     ignore : Path, optional
         Mask of voxels that count nothing.
+    instances : bool
+        Every label is an object of the one class.
     values : mapping of str to sequence of int
         Labels of each class, where they are not those of `helaseg segment`.
     weight : float
@@ -57,6 +59,7 @@ class LabelledVolume:
     voxel_size_nm: tuple[float, float, float] | None = None
     slices: tuple[int, ...] | None = None
     ignore: Path | None = None
+    instances: bool = False
     values: Mapping[str, Sequence[int]] = field(default_factory=dict)
     weight: float = 1.0
 
@@ -162,6 +165,7 @@ def open_example(volume: LabelledVolume, config: TrainConfig) -> Example:
     name = str(volume.labels)
     if volume.kind == "classical":
         parts, known, sure = _from_result(volume.labels, image, classes)
+        note = "the unsupervised result"
         weights *= sure
     else:
         labels = _beside(volume.labels, image)
@@ -170,9 +174,14 @@ def open_example(volume: LabelledVolume, config: TrainConfig) -> Example:
                 msg = f"{name} holds votes on one class, the network wants {', '.join(classes)}"
                 raise DataFormatError(msg)
             parts, known = {classes[0]: VotePart(labels.data)}, None
+            note = f"votes on {classes[0]}"
         else:
-            parts, known = parts_of(
-                labels.data, classes, name=name, values=dict(volume.values) or None
+            parts, known, note = parts_of(
+                labels.data,
+                classes,
+                name=name,
+                values=dict(volume.values) or None,
+                holds="objects" if volume.instances else None,
             )
     if volume.slices is not None:
         weights *= _only(volume.slices, image.shape[0], name)
@@ -188,6 +197,7 @@ def open_example(volume: LabelledVolume, config: TrainConfig) -> Example:
         cell=volume.cell,
         known=known,
         slice_weights=weights.tolist(),
+        note=note,
     )
 
 
@@ -197,7 +207,7 @@ def _from_result(
     """Classes of the unsupervised result, and how sure each slice is."""
     result = read_segmentation(folder)
     result.labels.grid.check_agrees(image.grid, names=(str(folder), "its image"))
-    parts, known = parts_of(result.labels.data, classes, name=str(folder))
+    parts, known, _ = parts_of(result.labels.data, classes, name=str(folder), holds="classes")
     if "nucleus" in parts and "nuclear envelope" not in parts:
         parts["nucleus"] = LabelPart(result.nucleus.data, ())
     # A slice without nucleus has no confidence: that there is none is as sure as can be.

@@ -39,6 +39,8 @@ class Example:
         How much a voxel counts, 0 to 255; 0 where nothing is known.
     scale : GreyScale
         Of the image.
+    note : str
+        How its labels were understood.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Example:
     target: NDArray[np.uint8]
     weight: NDArray[np.uint8]
     scale: GreyScale
+    note: str = ""
 
     @property
     def n_known(self) -> int:
@@ -71,6 +74,7 @@ def make_example(
     cell: str,
     known: Any = None,
     slice_weights: Sequence[float] | None = None,
+    note: str = "",
 ) -> Example:
     """Resample a volume and what is known of it.
 
@@ -89,6 +93,8 @@ def make_example(
         0 to 255: how much a voxel counts.
     slice_weights : sequence of float, optional
         How much each slice counts, 0 to 1; 0 for slices that nobody labelled.
+    note : str
+        How the labels were understood.
 
     Returns
     -------
@@ -131,6 +137,7 @@ def make_example(
         target=target,
         weight=weight,
         scale=grey_scale(grey),
+        note=note,
     )
 
 

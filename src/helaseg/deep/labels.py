@@ -7,7 +7,7 @@ slice by slice from the files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ Bytes = NDArray[np.uint8]
 NUCLEUS, ENVELOPE, OTHER = 2, 3, 4
 #: Classes that are made of several labels of a class image.
 JOINED = {"cell": (1, NUCLEUS, ENVELOPE)}
+#: Classes lie against each other, objects apart: this part of the borders between labels and
+#: anything else must lie between two labels if they are to be classes.
+TOUCHING = 0.1
 
 
 class LabelPart(LazyArray):
@@ -101,7 +104,8 @@ def parts_of(
     *,
     name: str,
     values: Mapping[str, Sequence[int]] | None = None,
-) -> tuple[dict[str, Sliceable], Sliceable | None]:
+    holds: Literal["classes", "objects"] | None = None,
+) -> tuple[dict[str, Sliceable], Sliceable | None, str]:
     """The classes of a network in a label image.
 
     Parameters
@@ -114,6 +118,8 @@ def parts_of(
         For messages.
     values : mapping of str to sequence of int, optional
         Labels of each class, where they are not those of `CLASS_NAMES`.
+    holds : {"classes", "objects"}, optional
+        Labels of `CLASS_NAMES`, or objects of the one class; judged by the image by default.
 
     Returns
     -------
@@ -122,11 +128,20 @@ def parts_of(
     known : sliceable, or None
         0 where the image says nothing of the classes: in other cells, the nuclei of which
         a class image does not tell.
+    note : str
+        How the image was understood.
 
     Raises
     ------
     DataFormatError
-        If a label stands for no class, or the image for several of which it says nothing.
+        If a label stands for no class, the image for several of which it says nothing, or if
+        its labels may be classes as well as objects.
+
+    Notes
+    -----
+    Without `values` and `holds`: one label is a mask; labels beyond those of `CLASS_NAMES`
+    are objects; labels that lie against each other are those of `CLASS_NAMES`. A few labels
+    from 1 to 4 that lie apart may be either, and are refused.
     """
     there = labels_in(labels, name=name)
     if values is not None:
@@ -138,8 +153,10 @@ def parts_of(
                     f"{_listed(there)}; correct the values"
                 )
                 raise DataFormatError(msg)
-        return {c: LabelPart(labels, values[c]) for c in classes if c in values}, None
-    if len(there) <= 1 or max(there) > max(CLASS_NAMES):
+        told = "; ".join(f"{c} = {', '.join(map(str, v))}" for c, v in values.items())
+        return {c: LabelPart(labels, values[c]) for c in classes if c in values}, None, told
+    alike = len(there) <= 1 or max(there) > max(CLASS_NAMES)
+    if holds == "objects" or (holds is None and alike):
         # A mask or instances say one thing.
         if len(classes) != 1:
             msg = (
@@ -147,7 +164,15 @@ def parts_of(
                 "on one class, or give the labels of each"
             )
             raise DataFormatError(msg)
-        return {classes[0]: LabelPart(labels, ())}, None
+        kind = "objects" if len(there) > 1 else "a mask"
+        return {classes[0]: LabelPart(labels, ())}, None, f"{kind}: every label is {classes[0]}"
+    if holds is None and len(classes) == 1 and _share_touching(labels) < TOUCHING:
+        msg = (
+            f"{name} holds {_listed(there)}, which may be objects or the classes of labels.tif; "
+            f"say --instances (in TOML: instances = true) if each is a {classes[0]}, or which "
+            f"labels are (in TOML: values = {{ {classes[0]!r} = [{NUCLEUS}] }})"
+        )
+        raise DataFormatError(msg)
     numbers = {text: (n,) for n, text in CLASS_NAMES.items() if n} | JOINED
     parts: dict[str, Sliceable] = {}
     for one in classes:
@@ -157,7 +182,27 @@ def parts_of(
             parts[one] = LabelPart(labels, numbers[one])
     other = CLASS_NAMES[OTHER]
     known = None if other in classes else LabelPart(labels, (OTHER,), inverse=True)
-    return parts, known
+    made = "; ".join(f"{c} = {_numbers_of(part)}" for c, part in parts.items())
+    return parts, known, f"classes of labels.tif: {made}"
+
+
+def _numbers_of(part: Sliceable) -> str:
+    if isinstance(part, NucleusPart):
+        return f"{NUCLEUS} and the inner half of {ENVELOPE}"
+    assert isinstance(part, LabelPart)
+    return ", ".join(map(str, part.values))
+
+
+def _share_touching(labels: Sliceable) -> float:
+    """Part of the borders in the slices that lies between two labels, not one and nothing."""
+    n_between = n_borders = 0
+    for z in range(labels.shape[0]):
+        plane = np.asarray(labels[z, :, :])
+        for here, there in ((plane[1:], plane[:-1]), (plane[:, 1:], plane[:, :-1])):
+            differ = here != there
+            n_borders += int(np.count_nonzero(differ))
+            n_between += int(np.count_nonzero(differ & (here != 0) & (there != 0)))
+    return n_between / max(1, n_borders)
 
 
 def labels_in(labels: Sliceable, *, name: str) -> set[int]:

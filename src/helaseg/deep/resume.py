@@ -89,8 +89,8 @@ def read_state(
         raise CheckpointError(msg) from error
     if state.key != key:
         msg = (
-            f"{folder} holds a training with other settings or data; choose another folder, or "
-            "start again with --overwrite"
+            f"{folder} holds a training with other settings, data or number of processes; choose "
+            "another folder, or start again with --overwrite"
         )
         raise OutputExistsError(msg)
     tensors = read_tensors(folder / name)

@@ -37,7 +37,7 @@ class TrainConfig:
     learning_rate : float
         Highest learning rate (AdamW), reached after the warm-up.
     warm_up : int
-        Steps over which the learning rate rises.
+        Steps over which the learning rate rises; at most a quarter of all.
     weight_decay : float
         Of AdamW.
     max_gradient : float

@@ -234,7 +234,7 @@ def train(
 
 def learning_rate(step: int, config: TrainConfig) -> float:
     """A straight line up over the warm-up, then half a cosine down to 0."""
-    warm = min(config.warm_up, config.n_steps - 1)
+    warm = min(config.warm_up, config.n_steps // 4)
     if step < warm:
         return config.learning_rate * (step + 1) / (warm + 1)
     part = (step - warm) / max(1, config.n_steps - warm)

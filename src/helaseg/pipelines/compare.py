@@ -102,7 +102,8 @@ def compare(
     2. Each method is evaluated as in `helaseg.evaluate`, with voxels in doubt and without.
        What lies in slices that do not count is left out like voxels in doubt: it is neither
        right nor wrong, and makes no surface.
-    3. The first and last tenth of the slices with truth are the poles. Their scores
+    3. The first and last tenth of the slices with truth are the poles, but not where the
+       volume cuts the object. Their scores
        are those of their slices as one body, and so are those of the centre.
     4. Differences of the scores per slice, see `helaseg.metrics.paired_difference`.
     """
@@ -132,7 +133,8 @@ def compare(
     if not counted:
         msg = f"'drawn_slices' needs truth in a slice, all {len(annotated)} are empty"
         raise ParameterError(msg)
-    split = split_slices([z for z in counted if z in true.present], config.pole_fraction)
+    present = [z for z in counted if z in true.present]
+    split = split_slices(present, config.pole_fraction, depth=grid.shape[0])
     plan = list(_plan(counted, doubtful, split, grid))
     scores: list[MethodScores] = []
     for name, side in sides.items():
@@ -164,8 +166,10 @@ def compare(
     )
 
 
-def split_slices(present: Sequence[int], pole_fraction: float) -> SliceSplit:
+def split_slices(present: Sequence[int], pole_fraction: float, *, depth: int) -> SliceSplit:
     """The slices of an object at its poles and between them.
+
+    Where the volume cuts the object, there is no pole.
 
     Parameters
     ----------
@@ -173,6 +177,8 @@ def split_slices(present: Sequence[int], pole_fraction: float) -> SliceSplit:
         Slices with the object, in order.
     pole_fraction : float
         Share of them that is a pole, at either end.
+    depth : int
+        Slices of the volume.
     """
     n_pole = int(pole_fraction * len(present) + 1e-9)
     if n_pole == 0:
@@ -182,10 +188,11 @@ def split_slices(present: Sequence[int], pole_fraction: float) -> SliceSplit:
             f"{100 * pole_fraction:g} %"
         )
         return SliceSplit(reason=reason)
-    return SliceSplit(
-        centre=tuple(present[n_pole : len(present) - n_pole]),
-        poles=(*present[:n_pole], *present[len(present) - n_pole :]),
-    )
+    first = 0 if present[0] == 0 else n_pole
+    last = len(present) - (0 if present[-1] == depth - 1 else n_pole)
+    if last - first == len(present):
+        return SliceSplit(reason="the volume cuts the object at both ends, so it has no poles here")
+    return SliceSplit(centre=tuple(present[first:last]), poles=(*present[:first], *present[last:]))
 
 
 def _as_slices(slices: Sequence[int] | None, depth: int) -> tuple[int, ...]:

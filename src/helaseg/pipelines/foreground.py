@@ -217,8 +217,8 @@ def _foreground_values(
     shown = ", ".join(str(v) for v in every[:8]) + (" ..." if len(every) > 8 else "")
     msg = (
         f"'{name}' must be a mask or say what it holds, it holds the labels {shown}; say which of "
-        f"them {what} (labels=..., --labels), or that they are objects (instances=True, "
-        "--instances)"
+        f"them {what} (labels=..., --labels), where the one is that is meant (target_vx=..., "
+        "--target-vx), or that they are objects (instances=True, --instances)"
     )
     raise ParameterError(msg)
 

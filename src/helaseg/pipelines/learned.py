@@ -170,7 +170,12 @@ def predict(
     with timer.measured("measure"):
         segmentation = as_segmentation(volume.grid, grid, nucleus, inside, chances, network.classes)
     provenance = Provenance(
-        config={"predict": dataclasses.asdict(config), "tri_axis": tri_axis, "keep": keep},
+        config={
+            "predict": dataclasses.asdict(config),
+            "tri_axis": tri_axis,
+            "keep": keep,
+            "axis_shares": axis_shares,
+        },
         inputs={
             volume.name: {
                 "grid": dataclasses.asdict(volume.grid),
@@ -202,8 +207,8 @@ def _axis_shares(n_found: NDArray[np.int64], classes: tuple[str, ...]) -> tuple[
     weak = [f"{100 * s:.0f} % along {axis}" for axis, s in named if s < WEAK_AXIS]
     if weak and counts.any():
         msg = (
-            f"the network finds {' and '.join(weak)} of what it finds along the best axis; train "
-            "it with --axes zyx, or leave out --tri-axis"
+            f"the network finds {' and '.join(weak)} of the nucleus that it finds along the best "
+            "axis; look at agreement.tif, train it with --axes zyx, or leave out --tri-axis"
         )
         warnings.warn(msg, WeakAxisWarning, stacklevel=3)
     return shares

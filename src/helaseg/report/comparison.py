@@ -96,10 +96,12 @@ def write_comparison_report(
 def _numbers(comparison: Comparison) -> list[tables.Quantity]:
     best = best_method(comparison)
     poles = len(comparison.split.poles)
+    with_truth = sum(bool(comparison.truth.slice(z).any()) for z in comparison.slices)
     quantities = [
         tables.Quantity(name="methods", value=str(len(comparison.methods))),
         tables.Quantity(name="slices that count", value=str(len(comparison.slices))),
-        tables.Quantity(name="of them at the poles", value=str(poles)),
+        tables.Quantity(name="of them with truth", value=str(with_truth)),
+        tables.Quantity(name="at the poles", value=str(poles)),
     ]
     if best is not None:
         words = tables.metric_words(comparison.main_metric)

@@ -38,6 +38,14 @@ _CITATIONS = (
     "electron microscopy. J. Imaging 5(9):75, 2019, doi:10.3390/jimaging5090075.",
 )
 
+_LEARNED_CITATIONS = (
+    "Spiers H, Songhurst H, Nightingale L, et al. Deep learning for automatic segmentation of the "
+    "nuclear envelope in electron microscopy data, trained with volunteer segmentations. Traffic "
+    "22:240-253, 2021, doi:10.1111/tra.12789.",
+    "Ronneberger O, Fischer P, Brox T. U-Net: convolutional networks for biomedical image "
+    "segmentation. MICCAI, 2015, doi:10.1007/978-3-319-24574-4_28.",
+)
+
 _ADVICE = (
     "Check the voxel size: a wrong unit makes every cell too small or too large for the limits.",
     "Check the contrast: resin must be brighter than the cells. An inverted image finds nothing.",
@@ -96,12 +104,14 @@ def render_segment(
     result: SegmentationResult, *, raw: Volume | None, name: str, shape: Figure | None = None
 ) -> str:
     """The page of one ROI as text (see `write_segment_report`)."""
+    learned = result.provenance is not None and "predict" in result.provenance.config
     return template("segment.html.j2").render(
         title=name,
+        learned=learned,
         section=make_section(result, raw=raw, name=name, shape=shape),
         provenance=_provenance(result.provenance),
         version=helaseg.__version__,
-        citations=_CITATIONS,
+        citations=_LEARNED_CITATIONS if learned else _CITATIONS,
     )
 
 
