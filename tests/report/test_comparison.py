@@ -87,6 +87,17 @@ def test_equal_methods_are_called_equal() -> None:
     assert any(w.startswith("At the poles (4 slices) a and b are equal") for w in words)
 
 
+def test_what_holds_for_two_is_said_once() -> None:
+    methods = {"a": labels(SHIFTED), "b": labels(SHORT), "c": labels(SHORT), "d": labels(SHORT)}
+    words = verdict(compare(labels(TRUTH), methods))
+    assert "b and c are the same by every score of every slice." in words
+    assert "b and d are the same by every score of every slice." in words
+    assert not any(w.startswith("c and d") for w in words)
+    (pair,) = [w for w in words if w.startswith("Slice by slice")]
+    assert pair.startswith("Slice by slice a differs from b by ")
+    assert [w for w in words if "finds nothing" in w] == ["b finds nothing in 6 slices with truth."]
+
+
 def test_few_slices_are_not_called_sure() -> None:
     methods = {"a": labels(SHIFTED), "b": labels(SHORT)}
     words = verdict(compare(labels(TRUTH), methods, slices=[12]))

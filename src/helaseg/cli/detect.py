@@ -197,8 +197,14 @@ def crop(
             make_executor(executor_spec) as executor,
             local_pool(executor) as threads,
         ):
+            grey = io.to_uint8(image)
+            if grey is not image:
+                work.say(
+                    f"{image.data.dtype} grey values are brought to 0 to 255; labels do not "
+                    "survive that ('helaseg compare' cuts label images by itself)"
+                )
             n_cut = crop_noted(
-                io.to_uint8(image),
+                grey,
                 rows,
                 out,
                 journal,

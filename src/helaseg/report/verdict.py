@@ -97,10 +97,18 @@ def _ranking(comparison: Comparison) -> Iterator[str]:
 
 
 def _equals(comparison: Comparison) -> Iterator[str]:
-    """Methods whose every score is the same, in the volume and in each slice."""
+    for name, twin in _twins(comparison).items():
+        yield f"{twin} and {name} are the same by every score of every slice."
+
+
+def _twins(comparison: Comparison) -> dict[str, str]:
+    """Methods whose every score is that of an earlier one; what is said of that holds for them."""
+    found: dict[str, str] = {}
     for first, second in comparison.pairs():
-        if _all_scores(comparison, first) == _all_scores(comparison, second):
-            yield f"{first} and {second} are the same by every score of every slice."
+        same = _all_scores(comparison, first) == _all_scores(comparison, second)
+        if same and first not in found:
+            found.setdefault(second, first)
+    return found
 
 
 def _all_scores(comparison: Comparison, name: str) -> list[tuple[object, ...]]:
@@ -110,12 +118,15 @@ def _all_scores(comparison: Comparison, name: str) -> list[tuple[object, ...]]:
 
 
 def _surely(comparison: Comparison, best: str) -> Iterator[str]:
+    twins = _twins(comparison) if len(comparison.methods) > 2 else {}
     for found in comparison.differences:
         if (found.metric, found.doubt) != (comparison.main_metric, comparison.main_doubt):
             continue
         if best not in (found.first, found.second):
             continue
         other = found.second if found.first == best else found.first
+        if other in twins:
+            continue
         yield difference_words(found, best, other)
 
 
@@ -187,8 +198,10 @@ def _other_metrics(comparison: Comparison, best: str) -> Iterator[str]:
 
 
 def _slices(comparison: Comparison) -> Iterator[str]:
+    twins = _twins(comparison)
+    different = [name for name in comparison.methods if name not in twins]
     for metric, what in (("n_missing_slices", "finds nothing"), ("n_spurious_slices", "finds")):
-        for name in comparison.methods:
+        for name in different:
             rows = comparison.table(name).select(metric=metric, per_slice=False)
             n = next((int(s.value) for s in rows), 0)
             if n:
