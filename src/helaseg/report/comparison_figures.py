@@ -27,6 +27,8 @@ TRUTH, IN_DOUBT = "#F0E442", "#E69F00"
 _POLES = "#e8edf1"
 # Room around what is shown of a slice, as a share of its size.
 _MARGIN = 0.08
+#: Less than this is not shown: a few pixels by themselves tell nobody where they are.
+_LEAST_NM = 2000.0
 
 
 Dashes = Literal["solid", "dashed", "dotted"]
@@ -136,7 +138,7 @@ def plot_outlines(
     """
     masks = {name: v.slice(z) != 0 for name, v in comparison.predictions.items()}
     truth = comparison.truth.slice(z) != 0
-    box = _box_around([truth, *masks.values()], comparison.grid.shape[1:])
+    box = _box_around([truth, *masks.values()], least_px=_LEAST_NM / comparison.grid.pixel_nm)
     height_um, width_um = (
         n * s / 1000 for n, s in zip(box.shape[1:], comparison.grid.voxel_size_nm[1:], strict=True)
     )
@@ -191,14 +193,15 @@ def _unit_of(comparison: Comparison, metric: str) -> str:
     return "" if unit == "1" else unit
 
 
-def _box_around(masks: Sequence[NDArray[np.bool_]], shape: tuple[int, int]) -> Roi:
+def _box_around(masks: Sequence[NDArray[np.bool_]], *, least_px: float) -> Roi:
     """A square, as far as the slice allows, around all masks; the whole slice if they are empty."""
     held = np.logical_or.reduce(masks)
+    shape = held.shape
     rows, columns = np.flatnonzero(held.any(axis=1)), np.flatnonzero(held.any(axis=0))
     if not rows.size:
         return Roi(start=(0, 0, 0), stop=(1, *shape))
     spans = [(int(v[0]), int(v[-1]) + 1) for v in (rows, columns)]
-    side = round(max(b - a for a, b in spans) * (1 + 2 * _MARGIN)) + 2
+    side = round(max(least_px, max(b - a for a, b in spans) * (1 + 2 * _MARGIN))) + 2
     starts = [
         min(max(0, (a + b - side) // 2), max(0, n - side))
         for (a, b), n in zip(spans, shape, strict=True)
