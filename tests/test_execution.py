@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from helaseg.core.results import StepCost
 from helaseg.errors import JobError, ParameterError
 from helaseg.execution import (
+    Compilation,
     StepTimer,
+    costs,
     finished_map,
     make_executor,
     ordered_map,
@@ -238,6 +241,16 @@ def test_the_timer_adds_up_a_repeated_step_and_keeps_the_order() -> None:
         StepCost(step="crop", seconds=1.5, peak_memory_mb=60.0),
         StepCost(step="segment", seconds=2.0, peak_memory_mb=70.0),
     )
+
+
+def test_compiling_kernels_is_no_part_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Compilation(n_compiled=1, seconds={"otsu.histogram": 0.25})
+    monkeypatch.setattr(costs, "watch_compilation", lambda: nullcontext(made))
+    monkeypatch.setattr(costs.time, "perf_counter", iter([10.0, 11.0]).__next__)
+    timer = StepTimer()
+    with timer.measured("cell"):
+        pass
+    assert timer.steps[0].seconds == pytest.approx(0.75)
 
 
 def test_a_step_that_fails_is_measured_too() -> None:

@@ -125,6 +125,34 @@ def test_images_of_the_whole_volume_are_cut(place, capsys) -> None:
     assert "40 x 150 x 200" in one_line(capsys.readouterr().err)
 
 
+def test_labels_of_other_tools_leave_class_images_alone(place) -> None:
+    """Label 1 of the truth is not class 1 of helaseg."""
+    words = ["--pred", "folder=segmented", "--part", "envelope", "--labels", "1"]
+    truth = np.where(TRUTH, 1, 0).astype(np.uint16)
+    truth[:, :4] = 3
+    write_tiff("truth.tif", truth, GRID)
+    assert run(*words) == 0
+    found = json.loads((place / "out" / "compare.json").read_text())
+    band = SHORT & ~SHIFTED
+    got = found["scores"]["folder"]["counted"]["volume"]["jaccard_index"]
+    assert got == m.jaccard_index(TRUTH, band)
+    assert "truth: label 1" in found["notes"]
+
+
+def test_the_folder_of_a_cut_cell_stands_for_its_image(place, capsys) -> None:
+    roi = place / "rois" / "roi_001"
+    write_tiff(roi / "raw.tif", image().data, GRID)
+    write_tiff(roi / "cell.tif", labels(TRUTH).data, GRID)
+    write_target(roi, (12.0, 1.0, 1.0))
+    truth = np.where(TRUTH, 7, 0).astype(np.uint16)
+    truth[:, :4] = 3
+    write_tiff("truth.tif", truth, GRID)
+    command = ["compare", str(roi), "out", "--truth", "truth.tif", "--pred", "a=shifted.npy"]
+    assert main(command) == 0
+    notes = json.loads((place / "out" / "compare.json").read_text())["notes"]
+    assert "truth: 2 objects, label 3 is at the target" in notes
+
+
 def test_the_target_of_the_crop_picks_the_object(place, capsys) -> None:
     objects = np.where(TRUTH, 7, 0).astype(np.uint16)
     objects[:, :4] = 3

@@ -64,7 +64,7 @@ def compare(
     part : str, optional
         What is compared; picks the file in a folder and the labels in its class image.
     labels : tuple of int
-        Labels that are compared, in images that are no masks.
+        Labels that are compared, in images of other tools that are no masks.
     instances : bool
         Labels are objects: add their F1 score and panoptic quality.
     slices : tuple of int

@@ -124,9 +124,10 @@ class InputOptions:
             as_zyx("voxel_size_nm", self.voxel_size_nm, positive=True)
 
     def open(self, path: Path) -> Any:
-        """The volume at a path, as `helaseg.io.open_volume` gives it."""
-        from helaseg.io import open_volume
+        """The volume at a path, as `helaseg.io.open_volume` gives it; of a cut ROI too."""
+        from helaseg.io import find_image, open_volume
 
+        path = find_image(path)
         volume = open_volume(path, self.voxel_size_nm, level=self.level, allow_gaps=self.allow_gaps)
         check_plausible(path, volume.grid.voxel_size_nm)
         return volume

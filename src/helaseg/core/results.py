@@ -36,7 +36,7 @@ class StepCost:
     step : str
         Name of the step.
     seconds : float
-        Wall-clock time.
+        Wall-clock time, without that of compiling kernels.
     peak_memory_mb : float
         Highest memory of the process so far, in MB (1e6 bytes).
     energy_j : float, optional

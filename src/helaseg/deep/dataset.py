@@ -16,10 +16,9 @@ from helaseg.deep.examples import Example, make_example
 from helaseg.deep.labels import LabelPart, VotePart, parts_of
 from helaseg.deep.train_config import TrainConfig
 from helaseg.errors import DataFormatError, HelasegError, MissingVoxelSizeError
-from helaseg.io import open_volume, read_segmentation, to_uint8
+from helaseg.io import find_image, open_volume, read_segmentation, to_uint8
+from helaseg.io.method_files import RAW_NAMES
 
-#: Where the image of a segmented ROI lies beside its labels.
-RAW_NAMES = ("raw", "raw.tif", "raw.ome.zarr", "raw.zarr")
 Kind = Literal["labels", "votes", "classical"]
 
 
@@ -131,8 +130,8 @@ def from_classical(folders: Iterable[Path]) -> list[LabelledVolume]:
     """
     found = []
     for folder in folders:
-        raw = next((folder / n for n in RAW_NAMES if (folder / n).exists()), None)
-        if raw is None:
+        raw = find_image(folder)
+        if raw == folder:
             msg = (
                 f"{folder} must hold the image as one of {', '.join(RAW_NAMES)}; 'helaseg run' "
                 "writes it, or name it in a TOML data set"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         write_block,
     )
     from helaseg.io.mat import read_mat
-    from helaseg.io.method_files import find_label_image, is_class_image, read_cost
+    from helaseg.io.method_files import find_image, find_label_image, is_class_image, read_cost
     from helaseg.io.ome_zarr_write import write_ome_zarr
     from helaseg.io.pyramid import downsample
     from helaseg.io.results import read_segmentation, write_segmentation
@@ -37,6 +37,7 @@ _PUBLIC = {
     "block_shape": "zarr_store",
     "create_label_zarr": "label_zarr",
     "downsample": "pyramid",
+    "find_image": "method_files",
     "find_label_image": "method_files",
     "fingerprint": "sampling",
     "finish_pyramids": "label_zarr",
@@ -66,6 +67,7 @@ __all__ = [
     "block_shape",
     "create_label_zarr",
     "downsample",
+    "find_image",
     "find_label_image",
     "fingerprint",
     "finish_pyramids",

@@ -14,9 +14,29 @@ from helaseg.errors import DataFormatError
 
 #: Which file of a segmentation shows a part; `labels` shows those that have no file.
 _FILE_OF_PART = {"nucleus": "nucleus", "cell": "cell"}
+#: Where the image of a cut ROI lies in its folder.
+RAW_NAMES = ("raw", "raw.tif", "raw.ome.zarr", "raw.zarr")
 _ENDINGS = (".tif", ".ome.zarr")
 #: One of these in a folder makes it a segmentation, and no folder of slices.
 _MARKS = tuple(f"{stem}{ending}" for stem in ("labels", "nucleus", "cell") for ending in _ENDINGS)
+
+
+def find_image(path: str | os.PathLike[str]) -> Path:
+    """The image where the folder of a cut ROI may be meant (``rois/roi_...`` of a run).
+
+    Parameters
+    ----------
+    path : path-like
+        An image of any kind, or such a folder.
+
+    Returns
+    -------
+    Path
+        The image in the folder; `path` itself if there is none.
+    """
+    path = Path(path)
+    found = (path / name for name in RAW_NAMES if (path / name).exists())
+    return next(found, path) if path.is_dir() else path
 
 
 def find_label_image(

@@ -60,7 +60,8 @@ def compare(
     part : {"nucleus", "envelope", "cytoplasm", "cell"}, optional
         What is compared; picks the labels of class images with names.
     labels : collection of int
-        Labels of the foreground, in images that are no masks.
+        Labels of the foreground, in images that are neither masks nor, with a part, class images
+        with names.
     instances : bool
         Labels are objects: adds their F1 score and panoptic quality.
     slices : sequence of int, optional

@@ -75,7 +75,8 @@ class Choice:
     part : str, optional
         One of `PARTS`; tells the labels of class images.
     labels : tuple of int
-        Labels of the foreground in images that are no masks.
+        Labels of the foreground in images that are neither masks nor, with a part, class images
+        with names.
     instances : bool
         Labels are objects; all of them are foreground.
     threshold : float
@@ -176,7 +177,7 @@ def as_foreground(
     at_target = _label_at(volume.data, places, choice.target_vx)
     values, note = _foreground_values(name, every, names, choice, at_target)
     present = frozenset(z for z, labels in found.items() if labels & set(values))
-    if choice.part == "nucleus" and not choice.labels and names == CLASS_NAMES:
+    if choice.part == "nucleus" and names == CLASS_NAMES:
         mask = through(_is_set, np.uint8, base=NucleusPart(volume.data))
         note += " up to its midline"
     else:
@@ -205,20 +206,21 @@ def _foreground_values(
     is_class_image = bool(names) and choice.part is not None
     if not is_class_image and every in ((), (1,), (255,)):
         return every, f"a mask of 0 and {every[0]}" if every else "empty"
-    if choice.labels:
-        return choice.labels, f"label {', '.join(str(v) for v in choice.labels)}"
     if is_class_image:
         assert choice.part is not None
         values = tuple(v for v, word in names.items() if word in PARTS[choice.part])
         return values, f"a class image, label {', '.join(str(v) for v in values)}"
+    if choice.labels:
+        return choice.labels, f"label {', '.join(str(v) for v in choice.labels)}"
     if at_target:
         return (at_target,), f"{len(every)} objects, label {at_target} is at the target"
+    lies = "" if choice.target_vx is None else "; the target lies on none of them"
     what = f"are the {choice.part}" if choice.part else "are meant"
     shown = ", ".join(str(v) for v in every[:8]) + (" ..." if len(every) > 8 else "")
     msg = (
-        f"'{name}' must be a mask or say what it holds, it holds the labels {shown}; say which of "
-        f"them {what} (labels=..., --labels), where the one is that is meant (target_vx=..., "
-        "--target-vx), or that they are objects (instances=True, --instances)"
+        f"'{name}' must be a mask or say what it holds, it holds the labels {shown}{lies}; say "
+        f"which of them {what} (labels=..., --labels), where the one is that is meant "
+        "(target_vx=..., --target-vx), or that they are objects (instances=True, --instances)"
     )
     raise ParameterError(msg)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helaseg._validate import as_zyx
 from helaseg.errors import DataFormatError
-from helaseg.io import CellRow, atomic_path
+from helaseg.io import CellRow, atomic_path, find_image
 
 #: Note beside a crop: where its cell is.
 TARGET_NAME = "target.json"
@@ -40,7 +40,7 @@ def read_target(crop: Path) -> tuple[float, float, float] | None:
     DataFormatError
         If the note is broken.
     """
-    note = crop.resolve().parent / TARGET_NAME
+    note = find_image(crop).resolve().parent / TARGET_NAME
     if not note.is_file():
         return None
     try:

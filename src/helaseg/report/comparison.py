@@ -146,8 +146,8 @@ def _chart(comparison: Comparison) -> Picture | None:
     figure = plot_slice_scores(comparison, plotted_metrics(comparison, _SHOWN))
     return Picture(
         uri=style.chart_uri(figure),
-        caption="Scores from slice to slice. A cross above a panel: this method alone has no "
-        "value there, mostly since it found nothing. scores.csv has every metric.",
+        caption="Scores from slice to slice. A cross above a panel: this method has no value "
+        "where another one has, mostly since it found nothing. scores.csv has every metric.",
     )
 
 

@@ -65,7 +65,8 @@ def plot_slice_scores(comparison: Comparison, metrics: Sequence[str]) -> Figure:
     if not metrics:
         msg = "'metrics' must name at least one metric, got none"
         raise ParameterError(msg)
-    height = 150 * len(metrics) + 70
+    legend_px = 18 * -(-(len(comparison.methods) + 1) // 6)
+    height = 150 * len(metrics) + 52 + legend_px
     figure = style.new_figure(760, height)
     panels = figure.subplots(len(metrics), 1, sharex=True, squeeze=False)[:, 0]
     z = np.array(comparison.slices)
@@ -110,7 +111,7 @@ def plot_slice_scores(comparison: Comparison, metrics: Sequence[str]) -> Figure:
         handles.append(Patch(color=_POLES, label="poles"))  # type: ignore[arg-type]
     figure.legend(handles=handles, loc="lower center", ncols=6, fontsize=9, frameon=False)
     figure.subplots_adjust(
-        left=0.09, right=0.985, bottom=66 / height, top=1 - 34 / height, hspace=0.5
+        left=0.09, right=0.985, bottom=(48 + legend_px) / height, top=1 - 34 / height, hspace=0.5
     )
     return figure
 

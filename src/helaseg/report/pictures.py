@@ -280,7 +280,8 @@ def _draw_section(
             share = strength * block_means(mask, shape_px)[..., None]
             rgb = rgb * (1 - share) + np.asarray(to_rgb(colour), np.float32) * share
         inside = labels == 2 if nucleus is None else nucleus != 0
-        lines.append((block_means((labels > 0) & (labels < 4), shape_px), style.CELL, 1.4))
+        if (labels == 1).any():  # without cytoplasm nothing is known of the cell
+            lines.append((block_means((labels > 0) & (labels < 4), shape_px), style.CELL, 1.4))
         lines.append((block_means(inside, shape_px), style.NUCLEUS, 0.8))
     ax.imshow(rgb, extent=(0, width_um, height_um, 0), aspect="auto", interpolation="auto")
     for share, colour, width in lines:
