@@ -71,6 +71,7 @@ def plot_slice_scores(comparison: Comparison, metrics: Sequence[str]) -> Figure:
     panels = figure.subplots(len(metrics), 1, sharex=True, squeeze=False)[:, 0]
     z = np.array(comparison.slices)
     styles = method_styles(comparison.methods)
+    apart = min(0.045, 0.11 / max(1, len(styles) - 1))  # crosses stay below the title
     for ax, metric in zip(panels, metrics, strict=True):
         for pole in comparison.split.poles:
             ax.axvspan(pole - 0.5, pole + 0.5, color=_POLES, linewidth=0, zorder=0)
@@ -81,7 +82,7 @@ def plot_slice_scores(comparison: Comparison, metrics: Sequence[str]) -> Figure:
             values = curves[rank]
             marker = "o" if len(z) <= 40 else ""
             # Each curve is thinner than those beneath it, so that all are seen where they coincide.
-            width = 1.5 + (len(styles) - 1 - rank) * (1.5 if len(styles) < 4 else 0.7)
+            width = 1.5 + (len(styles) - 1 - rank) * min(1.5, 2.5 / max(1, len(styles) - 1))
             ax.plot(
                 z,
                 values,
@@ -93,7 +94,7 @@ def plot_slice_scores(comparison: Comparison, metrics: Sequence[str]) -> Figure:
             )
             gone = z[np.isnan(values) & known]
             # Above the panel, methods one above the other: a gap alone could be overlooked.
-            height_of = np.full(len(gone), 1.03 + 0.045 * rank)
+            height_of = np.full(len(gone), 1.03 + apart * rank)
             place = {"transform": ax.get_xaxis_transform(), "clip_on": False}
             ax.plot(gone, height_of, "x", color=colour, markersize=3.5, **place)
         unit = _unit_of(comparison, metric)
