@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import select
 import sys
 import traceback
 import warnings
@@ -84,11 +85,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
                 result_action="return_value",
             )
             sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever read the output has seen enough ('helaseg info x | head').
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
         except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, BrokenPipeError) and _reader_is_gone():
+                return 1
             if debug_wanted.get():
                 traceback.print_exc()
             code, text = _explain(error)
@@ -152,6 +151,26 @@ def _unknown_command(error: UnknownCommandError) -> str:
     if close:
         return f"unknown command '{word}'; did you mean '{close[0]}'?"
     return f"unknown command '{word}'; there are {', '.join(names)}"
+
+
+def _reader_is_gone() -> bool:
+    """Whether whoever read the output has seen enough ('helaseg info x | head').
+
+    Pipes to workers break too; that of stdout is whole then.
+    """
+    try:
+        fd = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    if not hasattr(select, "poll"):
+        return False
+    pipe = select.poll()
+    pipe.register(fd, 0)
+    if not any(event & select.POLLERR for _, event in pipe.poll(0)):
+        return False
+    # What is left to write would fail once more at the end of the process.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+    return True
 
 
 def _to_stderr(text: str) -> None:
