@@ -67,12 +67,14 @@ def plan_training(
     return "\n".join(
         [
             "plan of 'helaseg train'; nothing was written",
-            *_network_lines(network, n_parameters),
+            _network_line(network, n_parameters),
             f"voxels    {_size(settings.working_voxel_nm)}",
-            *(_cells_line("training", learned)),
-            *(_cells_line("judging", held) or ["judging   no other cell: the last state is taken"]),
+            _cells_line("training", learned),
+            _cells_line("judging", held)
+            if held
+            else "judging   no other cell: the last state is taken",
             *label_notes((*learned, *held)),
-            *_class_lines(learned, network),
+            _class_line(learned, network),
             f"steps     {settings.n_steps} of {settings.batch_size} patches of "
             f"{' x '.join(map(str, settings.patch_in))} voxels"
             + (f", {n_validations} validations" if held else ""),
@@ -116,7 +118,7 @@ def plan_prediction(
             "plan of 'helaseg predict'; nothing was written",
             f"volume    {volume.grid}",
             f"voxels    {grid}",
-            *_network_lines(network, model.network.n_parameters),
+            _network_line(network, model.network.n_parameters),
             f"axes      z, y and x, {tri_axis}" if tri_axis else "axes      z",
             f"device    {device_name(predictor.device)}",
             f"takes     about {as_time(n_axes * grid.n_voxels * times[-1])} in the network "
@@ -126,23 +128,20 @@ def plan_prediction(
     )
 
 
-def _network_lines(network: UNetConfig, n_parameters: int) -> list[str]:
+def _network_line(network: UNetConfig, n_parameters: int) -> str:
     kind = "3-D" if network.n_axes == 3 else "2-D" if network.slices_in == 1 else "2.5-D"
-    return [
-        f"network   {kind} U-Net, {n_parameters:,} parameters, classes {', '.join(network.classes)}"
-    ]
+    classes = ", ".join(network.classes)
+    return f"network   {kind} U-Net, {n_parameters:,} parameters, classes {classes}"
 
 
-def _cells_line(what: str, examples: Sequence[Example]) -> list[str]:
-    if not examples:
-        return []
+def _cells_line(what: str, examples: Sequence[Example]) -> str:
     cells = sorted({e.cell for e in examples})
     n_slices = sum(int(np.count_nonzero(e.weight.any(axis=(1, 2)))) for e in examples)
     n_voxels = sum(e.n_known for e in examples)
-    return [
+    return (
         f"{what:<10}{len(cells)} {'cell' if len(cells) == 1 else 'cells'} ({', '.join(cells)}), "
         f"{n_slices} labelled slices, {n_voxels / 1e6:.3g} million labelled voxels"
-    ]
+    )
 
 
 def label_notes(examples: Sequence[Example]) -> list[str]:
@@ -153,14 +152,14 @@ def label_notes(examples: Sequence[Example]) -> list[str]:
     return [f"labels    {', '.join(sorted(set(c)))}: {note}" for note, c in cells.items() if note]
 
 
-def _class_lines(examples: Sequence[Example], network: UNetConfig) -> list[str]:
+def _class_line(examples: Sequence[Example], network: UNetConfig) -> str:
     """Share of each class in the labelled voxels: a class of 0 % is learned by nobody."""
     total = sum(e.n_known for e in examples)
     shares = []
     for k, name in enumerate(network.classes):
         n = sum(int(np.count_nonzero((e.target[k] >= 128) & (e.weight > 0))) for e in examples)
         shares.append(f"{name} {100 * n / total:.3g} %")
-    return [f"labelled  {', '.join(shares)} of the voxels of training"]
+    return f"labelled  {', '.join(shares)} of the voxels of training"
 
 
 def _load() -> str:

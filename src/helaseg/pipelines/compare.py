@@ -104,8 +104,8 @@ def compare(
        What lies in slices that do not count is left out like voxels in doubt: it is neither
        right nor wrong, and makes no surface.
     3. The first and last tenth of the slices with truth are the poles, but not where the
-       volume cuts the object. Their scores
-       are those of their slices as one body, and so are those of the centre.
+       volume cuts the object. Their scores are those of their slices as one body, and so
+       are those of the centre.
     4. Differences of the scores per slice, see `helaseg.metrics.paired_difference`.
     """
     config = config or CompareConfig()
