@@ -263,6 +263,14 @@ def test_many_gaps_are_shortened():
         (["z0002_10nm.tif", "z0001_10nm.tif"], [1, 2]),
         (["ROI_1656-6756-329_z001.tif", "ROI_1656-6756-329_z002.tif"], [1, 2]),
         (["only.tif"], [0]),
+        (["z0007_10nm.tif"], [7]),
+        # other numbers in the names: versions, defocus, working distance, time of day
+        (["s001_v3.tif", "s002_v1.tif", "s003_v2.tif"], [1, 2, 3]),
+        (["z000_defocus-9.tif", "z001_defocus-8.tif", "z002_defocus+3.tif"], [0, 1, 2]),
+        (["s01_WD4.512mm.tif", "s02_WD4.5mm.tif", "s03_WD5mm.tif"], [1, 2, 3]),
+        (["a_12_0001.tif", "a_97_0002.tif", "a_33_0003.tif"], [1, 2, 3]),
+        (["img1_093000.tif", "img2_093112.tif", "img3_093205.tif"], [1, 2, 3]),
+        (["s2_z10.tif", "s1_z11.tif"], [10, 11]),
     ],
 )
 def test_numbers_in_names(names, numbers):
@@ -270,10 +278,18 @@ def test_numbers_in_names(names, numbers):
     assert [number for number, _ in found] == numbers
 
 
+def test_two_numbers_that_could_be_meant_are_refused():
+    names = [Path(f"a{a}_b{b}.tif") for a, b in ((1, 3), (2, 1), (4, 2))]
+    with pytest.raises(DataFormatError, match=r"could be 1 \(behind 'a'\) and 3 \(behind '_b'\)"):
+        numbered_slices(Path("s"), names)
+
+
 def test_names_without_or_with_equal_numbers_are_refused():
     with pytest.raises(DataFormatError, match=r"b\.tif has no slice number"):
         numbered_slices(Path("s"), [Path("a1.tif"), Path("b.tif")])
     with pytest.raises(DataFormatError, match=r"same slice number 1; keep one stack per folder"):
+        numbered_slices(Path("s"), [Path("a1.tif"), Path("a01.tif"), Path("a2.tif")])
+    with pytest.raises(DataFormatError, match=r"names of 2 kinds, such as a1\.tif and b1\.tif"):
         numbered_slices(Path("s"), [Path("a1.tif"), Path("b1.tif"), Path("a2.tif")])
 
 

@@ -179,7 +179,7 @@ def test_what_is_no_volume_is_named(tmp_path):
     with pytest.raises(DataFormatError, match="nothing does not exist"):
         open_volume(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataFormatError, match="empty holds no TIFF slices"):
+    with pytest.raises(DataFormatError, match="empty holds no slices"):
         open_volume(tmp_path / "empty")
     (tmp_path / "a.jpg").write_text("x")
     with pytest.raises(DataFormatError, match=r"a\.jpg has the unknown ending '.jpg'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -34,9 +35,10 @@ def tiff_geometry(tif: tifffile.TiffFile) -> Geometry:
 
     1. OME-XML: ``PhysicalSizeX/Y/Z`` with their units (micrometres where no
        unit is given, as the OME schema says) and the position of the first plane.
-    2. An ImageJ description: ``unit``, ``spacing``, the resolution tags in
-       pixels per unit, and ``xorigin``, ``yorigin``, ``zorigin`` in voxels. A
-       description without a unit of length states nothing.
+    2. An ImageJ description: ``unit`` (``yunit`` and ``zunit`` where the axes
+       differ), ``spacing``, the resolution tags in pixels per unit, and
+       ``xorigin``, ``yorigin``, ``zorigin`` in voxels. An axis without a unit of
+       length is not stated.
     3. The resolution tags in inches or centimetres for y and x. Pixels over
        10 µm are resolutions of print (72 dpi) and not believed; the tags say
        nothing about z, which then comes from ``spacing`` and ``unit`` of a
@@ -74,13 +76,15 @@ def _believed(size_nm: float | None) -> float | None:
 
 def _number(value: Any) -> float | None:
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _spacing(described: Mapping[str, Any]) -> float | None:
-    nm, spacing = nm_per_unit(described.get("unit")), _number(described.get("spacing"))
+    nm = nm_per_unit(described.get("zunit", described.get("unit")))
+    spacing = _number(described.get("spacing"))
     return rounded(spacing * nm) if nm is not None and spacing else None
 
 
@@ -91,12 +95,15 @@ def _offset(described: Mapping[str, Any]) -> tuple[float, float, float]:
 
 
 def _from_imagej(described: Mapping[str, Any], page: Any) -> Geometry:
-    nm = nm_per_unit(described.get("unit"))
-    if nm is None:
+    """Read each axis in its own unit; ``yunit`` and ``zunit`` stand where they differ."""
+    sizes: list[float | None] = []
+    for axis, tag in (("y", "YResolution"), ("x", "XResolution")):
+        nm = nm_per_unit(described.get(f"{axis}unit", described.get("unit")))
+        size = None if nm is None else _pixel(page, tag, nm)
+        sizes.append(_believed(size) if nm == nm_per_unit("inch") else size)
+    y, x = sizes
+    if (_spacing(described), y, x) == (None, None, None):
         return Geometry()
-    y, x = (_pixel(page, name, nm) for name in ("YResolution", "XResolution"))
-    if nm == nm_per_unit("inch"):
-        y, x = _believed(y), _believed(x)
     return Geometry(voxel_size_nm=(_spacing(described), y, x), offset_vx=_offset(described))
 
 
@@ -105,13 +112,13 @@ def _from_ome(text: str) -> Geometry:
         root = ET.fromstring(text)
     except ET.ParseError:
         return Geometry()
-    pixels = next((e for e in root.iter() if _name(e) == "Pixels"), None)
+    pixels = next((e for e in root.iter() if xml_name(e) == "Pixels"), None)
     if pixels is None:
         return Geometry()
     sizes = [_length(pixels, f"PhysicalSize{axis}", default="µm") for axis in "ZYX"]
     # A size of zero or below is a placeholder.
     sizes = [s if s is not None and s > 0 else None for s in sizes]
-    plane = next((e for e in pixels if _name(e) == "Plane"), None)
+    plane = next((e for e in pixels if xml_name(e) == "Plane"), None)
     offset = [0.0, 0.0, 0.0]
     if plane is not None:
         for i, (axis, size) in enumerate(zip("ZYX", sizes, strict=True)):
@@ -123,7 +130,8 @@ def _from_ome(text: str) -> Geometry:
     return Geometry(voxel_size_nm=(z, y, x), offset_vx=(offset[0], offset[1], offset[2]))
 
 
-def _name(element: ET.Element) -> str:
+def xml_name(element: ET.Element) -> str:
+    """Name of an element without its namespace."""
     return _XML_NAMESPACE.sub("", element.tag)
 
 

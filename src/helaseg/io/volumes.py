@@ -11,6 +11,8 @@ from helaseg.errors import DataFormatError, ParameterError
 from helaseg.io.lazy import LazyArray
 from helaseg.io.mrc import open_mrc
 from helaseg.io.npy import open_npy
+from helaseg.io.png import open_png_slices
+from helaseg.io.regular_file import check_regular_file
 from helaseg.io.tiff import TIFF_ENDINGS, open_tiff, open_tiff_folder
 from helaseg.io.units import Geometry
 
@@ -32,8 +34,8 @@ def open_volume(
     Parameters
     ----------
     path : path-like
-        A folder of single-page TIFF slices, a TIFF stack (also ImageJ, OME-TIFF,
-        BigTIFF), an OME-Zarr image, a zarr array, ``.npy`` or ``.mrc``.
+        A folder of single-page TIFF or of PNG slices, a TIFF stack (also ImageJ,
+        OME-TIFF, BigTIFF), an OME-Zarr image, a zarr array, ``.npy`` or ``.mrc``.
     voxel_size_nm : sequence of three floats, optional
         Voxel size z, y, x in nm at the level that is opened. It wins over what
         the file says.
@@ -82,37 +84,41 @@ def open_volume(
 def _open(
     path: Path, *, level: int, allow_gaps: bool
 ) -> tuple[LazyArray, Geometry, tuple[int, ...]]:
-    if not path.exists():
-        msg = f"{path} does not exist; give a file or a folder of slices"
-        raise DataFormatError(msg)
     if path.is_dir():
         # zarr takes half a second to import, which TIFF users need not wait for.
         if any((path / mark).is_file() for mark in ZARR_MARKS):
             from helaseg.io.ome_zarr import open_ome_zarr
 
             return *open_ome_zarr(path, level=level), ()
-        files = [
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in TIFF_ENDINGS and not file.name.startswith(".")
-        ]
-        if not files:
-            msg = f"{path} holds no TIFF slices (.tif, .tiff) and is no zarr folder"
-            raise DataFormatError(msg)
         _check_level(path, level)
-        return open_tiff_folder(path, files, allow_gaps=allow_gaps)
+        return _open_slices(path, allow_gaps=allow_gaps)
+    check_regular_file(path)
     _check_level(path, level)
     ending = path.suffix.lower()
     if ending in TIFF_ENDINGS:
         return *open_tiff(path), ()
+    if ending == ".png":
+        return open_png_slices(path.parent, [path], allow_gaps=True)
     if ending == ".npy":
         return *open_npy(path), ()
     if ending in _MRC_ENDINGS:
         return *open_mrc(path), ()
     msg = (
         f"{path} has the unknown ending {ending!r}; known are TIFF (.tif, .tiff), "
-        "folders of TIFF slices, OME-Zarr, .npy and .mrc"
+        "folders of TIFF or PNG slices, OME-Zarr, .npy and .mrc"
     )
+    raise DataFormatError(msg)
+
+
+def _open_slices(folder: Path, *, allow_gaps: bool) -> tuple[LazyArray, Geometry, tuple[int, ...]]:
+    visible = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    tiffs = [file for file in visible if file.suffix.lower() in TIFF_ENDINGS]
+    if tiffs:  # a PNG beside them is a picture of something
+        return open_tiff_folder(folder, tiffs, allow_gaps=allow_gaps)
+    pngs = [file for file in visible if file.suffix.lower() == ".png"]
+    if pngs:
+        return open_png_slices(folder, pngs, allow_gaps=allow_gaps)
+    msg = f"{folder} holds no slices (.tif, .tiff, .png) and is not a zarr folder"
     raise DataFormatError(msg)
 
 
