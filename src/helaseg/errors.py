@@ -13,7 +13,9 @@
     ├── JobError            (RuntimeError) a job failed while it ran
     └── MissingExtraError   (ImportError)  an optional dependency is not installed
     HelasegWarning (UserWarning)
+    ├── DoubtfulDataWarning                a file may not be what it seems; says what is assumed
     ├── NothingFoundWarning                a step found nothing; says what to try
+    ├── WeakAxisWarning                    a network finds little along one of three axes
     └── UndefinedScoreWarning              a score has no value; says why
 
 A message says what was expected, what came and what to do next, in one line.
@@ -66,6 +68,10 @@ class MissingExtraError(HelasegError, ImportError):
 
 class HelasegWarning(UserWarning):
     """Base of all warnings that helaseg raises on purpose."""
+
+
+class DoubtfulDataWarning(HelasegWarning):
+    """A file may not be what it seems; the message says what is assumed."""
 
 
 class NothingFoundWarning(HelasegWarning):

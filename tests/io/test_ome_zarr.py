@@ -189,7 +189,7 @@ def test_a_damaged_chunk_is_named(tmp_path, data):
     write_ome_zarr(path, data, Grid(shape=data.shape, voxel_size_nm=SCALE), n_levels=1)
     chunk = next(p for p in (path / "0" / "c").rglob("*") if p.is_file())
     chunk.write_bytes(b"nonsense" * 9)
-    with pytest.raises(DataFormatError, match=r"a\.zarr.0 cannot be read .*damaged"):
+    with pytest.raises(DataFormatError, match=r"c.0.0.0 is cut short: its header promises"):
         open_volume(path).slice(0)
 
 

@@ -172,7 +172,8 @@ def finish_pyramids(path: PathLike, *, n_levels: int | None = None) -> None:
     Notes
     -----
     Call it once, after the last `write_block`. Each level is made from the one
-    before, block by block; levels that are there are replaced.
+    before, block by block; levels that are there are replaced. At the end the top
+    of the store shows the first of its label images, so that viewers open it.
     """
     where = Path(path).resolve()
     root = open_node(where, mode="r+")
@@ -197,6 +198,16 @@ def finish_pyramids(path: PathLike, *, n_levels: int | None = None) -> None:
         if "image-label" in old:
             new["ome"]["image-label"] = old["image-label"]
         group.attrs.put(new)
+    if inside[0]:
+        _show_at_the_top(root, inside[0])
+
+
+def _show_at_the_top(root: zarr.Group, name: str) -> None:
+    """Give a group the image of a group below it, whose arrays stay where they are."""
+    ome = dict(ome_attributes(root[name].attrs.asdict()))
+    image = dict(ome["multiscales"][0])
+    image["datasets"] = [{**d, "path": f"{name}/{d['path']}"} for d in image["datasets"]]
+    root.attrs.put({"ome": {**ome, "multiscales": [image]}})
 
 
 def _check_fits(values: NDArray[Any], dtype: np.dtype[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._optional import require
-from helaseg.errors import DataFormatError
+from helaseg.errors import DataFormatError, HelasegError
+from helaseg.io.declared_size import check_declared_size
+from helaseg.io.mat_structure import check_mat_structure
+from helaseg.io.regular_file import check_regular_file
 
-_NUMERIC = frozenset(
-    ["double", "single", "logical"] + [f"{s}int{n}" for s in ("", "u") for n in (8, 16, 32, 64)]
-)
+#: Bytes of a number of each of MATLAB's classes.
+_BYTES = {"double": 8, "single": 4, "logical": 1} | {
+    f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
 
 
 def read_mat(path: str | os.PathLike[str], variable: str | None = None) -> NDArray[Any]:
@@ -41,26 +46,28 @@ def read_mat(path: str | os.PathLike[str], variable: str | None = None) -> NDArr
     MissingExtraError
         For version 7.3 without h5py.
     """
-    path = Path(path)
-    if not path.is_file():
-        msg = f"{path} does not exist or is no file; give a .mat file"
-        raise DataFormatError(msg)
+    path = check_regular_file(path)
     with path.open("rb") as file:
         is_hdf5 = file.read(19) == b"MATLAB 7.3 MAT-file"
     try:
         return _read_hdf5(path, variable) if is_hdf5 else _read_classic(path, variable)
-    except (ValueError, TypeError, OSError, KeyError, IndexError, NotImplementedError) as error:
-        if isinstance(error, DataFormatError):
-            raise
-        msg = f"{path} cannot be read as a MATLAB file ({error})"
+    except HelasegError:
+        raise
+    except Exception as error:
+        # Damaged files lead the readers of MATLAB's formats to errors of any type.
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        msg = f"{path} cannot be read as a MATLAB file ({reason}); it is damaged, copy it again"
         raise DataFormatError(msg) from error
 
 
 def _read_classic(path: Path, variable: str | None) -> NDArray[Any]:
     import scipy.io
 
-    shapes = {n: shape for n, shape, kind in scipy.io.whosmat(path) if kind in _NUMERIC}
-    name = _choose(path, shapes, variable)
+    check_mat_structure(path)
+    listed = [v for v in scipy.io.whosmat(path) if v[2] in _BYTES]
+    name = _choose(path, {n: shape for n, shape, _ in listed}, variable)
+    n_bytes = next(math.prod(s) * _BYTES[k] for n, s, k in listed if n == name)
+    check_declared_size(path, n_bytes, f"a variable {name!r}")
     array = np.asarray(scipy.io.loadmat(path, variable_names=[name])[name])
     return np.ascontiguousarray(array if array.ndim == 2 else np.moveaxis(array, 2, 0))
 
@@ -75,6 +82,7 @@ def _read_hdf5(path: Path, variable: str | None) -> NDArray[Any]:
             if isinstance(item, h5py.Dataset) and item.dtype.kind in "buif"
         }
         name = _choose(path, shapes, variable)
+        check_declared_size(path, file[name].nbytes, f"a variable {name!r}")
         return np.ascontiguousarray(np.swapaxes(file[name][()], -1, -2))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from helaseg.errors import DataFormatError
+from helaseg.errors import DataFormatError, DoubtfulDataWarning
 from helaseg.io.lazy import MappedArray
 from helaseg.io.units import Geometry, rounded
 
@@ -41,7 +42,8 @@ def open_mrc(path: Path) -> tuple[MappedArray, Geometry]:
     sampling (``MX, MY, MZ``). A cell of zero, or of exactly 1 Å per voxel along
     all axes, is what programs write that do not know the voxel size; it is not
     believed. Mode 0 is signed as the standard says, unless the header carries the
-    stamp of IMOD without its flag for signed bytes. Origins are not read: programs
+    stamp of IMOD without its flag for signed bytes, or states grey values that only
+    unsigned bytes reach, which is warned of. Origins are not read: programs
     disagree about their sign.
 
     References
@@ -74,6 +76,15 @@ def open_mrc(path: Path) -> tuple[MappedArray, Geometry]:
     kind = _TYPES[mode]
     if mode == 0 and numbers(39, 1, "i")[0] == _IMOD_STAMP and not numbers(40, 1, "i")[0] & 1:
         kind = "u1"
+    elif mode == 0 and numbers(39, 1, "i")[0] != _IMOD_STAMP:
+        smallest, largest = numbers(20, 2, "f")
+        if 0 <= smallest <= largest <= 255 and largest > 127:
+            kind = "u1"
+            msg = (
+                f"{path} is read as unsigned bytes: its header states grey values up to "
+                f"{largest:g}, which the signed bytes of MRC mode 0 do not reach"
+            )
+            warnings.warn(msg, DoubtfulDataWarning, stacklevel=2)
     data = MappedArray(
         path=path,
         offset=_HEADER_BYTES + max(0, numbers(24, 1, "i")[0]),

@@ -10,6 +10,8 @@ from helaseg.errors import DataFormatError
 from helaseg.io.lazy import MappedArray
 from helaseg.io.units import Geometry
 
+_MAGIC = b"\x93NUMPY"
+
 
 def open_npy(path: Path) -> tuple[MappedArray, Geometry]:
     """A .npy file with two or three axes.
@@ -29,10 +31,18 @@ def open_npy(path: Path) -> tuple[MappedArray, Geometry]:
     DataFormatError
         If it cannot be read, or holds other axes or types.
     """
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC))
+    if start != _MAGIC:
+        what = "an archive (.npz); save the volume alone" if start[:2] == b"PK" else "damaged"
+        msg = f"{path} is not a .npy file: it starts with {start!r} and is {what}"
+        raise DataFormatError(msg)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        msg = f"{path} cannot be read as .npy ({error})"
+    except Exception as error:
+        # The header is parsed as Python: damaged ones lead to errors of any type.
+        reason = str(error).partition("\n")[0]
+        msg = f"{path} cannot be read as .npy ({reason}); it is damaged, copy it again"
         raise DataFormatError(msg) from error
     if (
         not isinstance(array, np.memmap)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,11 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from helaseg.errors import DataFormatError
+from helaseg.errors import DataFormatError, HelasegError, HelasegWarning
 from helaseg.io.lazy import LazyArray, as_slice
-from helaseg.io.ngff import Multiscale, read_multiscale
+from helaseg.io.ngff import Multiscale, ome_attributes, read_multiscale
 from helaseg.io.units import Geometry
+from helaseg.io.zarr_chunks import open_checked_array, settle
 from helaseg.io.zarr_store import images_inside, open_node
 
 #: Bytes of decoded chunks that a volume keeps.
@@ -56,6 +60,8 @@ class ZarrArray(LazyArray):
         self.path = path
         self.axes = axes
         self.chunk_depth = 1 if z is None else array.chunks[z]
+        # Processes open the array again, without a look through all its files.
+        self.separator = getattr(array.metadata, "dimension_separator", ".")
         self._forget()
 
     def _forget(self) -> None:
@@ -96,26 +102,41 @@ class ZarrArray(LazyArray):
             return slab
 
     def _load(self, zs: range, ys: range, xs: range) -> NDArray[Any]:
-        if self._array is None:
-            self._array = zarr.open_array(self.path, mode="r")
-        index: list[Any] = [0] * self._array.ndim
-        kept = []
-        for axis, r in zip(self.axes, (zs, ys, xs), strict=True):
-            if axis is not None:
-                index[axis] = as_slice(r)
-                kept.append(axis)
-        try:
-            found = np.asarray(self._array[tuple(index)])
-        except (ValueError, RuntimeError, OSError) as error:
-            msg = f"{self.path} cannot be read ({error}); a chunk is damaged, copy the folder again"
-            raise DataFormatError(msg) from error
+        with _readable(self.path):
+            if self._array is None:
+                self._array = open_checked_array(self.path, separator=self.separator)
+            index: list[Any] = [0] * self._array.ndim
+            kept = []
+            for axis, r in zip(self.axes, (zs, ys, xs), strict=True):
+                if axis is not None:
+                    index[axis] = as_slice(r)
+                    kept.append(axis)
+            try:
+                found = np.asarray(self._array[tuple(index)])
+            except Exception:
+                settle()
+                raise
         # The axes may lie in any order on disk; what is read is z, y, x.
         found = found.transpose(np.argsort(np.argsort(kept)))
         return found.reshape(len(zs), len(ys), len(xs))
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged folder makes the zarr library raise into one clear line."""
+    try:
+        yield
+    except (HelasegError, HelasegWarning):
+        raise
+    except Exception as error:
+        # Damaged metadata and chunks lead the library and its codecs to errors of any type.
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        msg = f"{path} cannot be read as zarr ({reason}); it is damaged, copy the folder again"
+        raise DataFormatError(msg) from error
+
+
 def open_ome_zarr(path: Path, *, level: int = 0) -> tuple[LazyArray, Geometry]:
-    """An OME-Zarr image or a plain zarr array.
+    """Open an OME-Zarr image or a plain zarr array.
 
     Parameters
     ----------
@@ -137,13 +158,20 @@ def open_ome_zarr(path: Path, *, level: int = 0) -> tuple[LazyArray, Geometry]:
         If there is no image, no such level, more than one channel or time
         point, or metadata that cannot be understood (see `read_multiscale`).
     """
+    with _readable(path), warnings.catch_warnings():
+        # Stray files and keys in a folder are no concern of who reads its image.
+        warnings.filterwarnings("ignore", module="zarr")
+        return _open(path, level)
+
+
+def _open(path: Path, level: int) -> tuple[LazyArray, Geometry]:
     node = open_node(path)
     if isinstance(node, zarr.Array):
         if level:
             msg = f"{path} is a plain zarr array with level 0 only, got level {level}"
             raise DataFormatError(msg)
         axes = Multiscale(axes=(), levels=()).zyx(node.shape, where=str(path))
-        return _lazy(path, node, axes), Geometry()
+        return _lazy(path, axes), Geometry()
     inside = images_inside(node)
     if len(inside) != 1:
         what = f"it holds {', '.join(inside)}; give one of them" if inside else "it holds none"
@@ -163,10 +191,16 @@ def open_ome_zarr(path: Path, *, level: int = 0) -> tuple[LazyArray, Geometry]:
         msg = f"{folder} lacks the level {name!r} that its metadata name"
         raise DataFormatError(msg) from error
     axes = image.zyx(array.shape, where=str(folder))
-    return _lazy(folder / name, array, axes), _geometry(image, level, axes)
+    # Labels without an object have no chunks.
+    is_label = "image-label" in ome_attributes(group.attrs.asdict())
+    data = _lazy(folder / name, axes, may_be_empty=is_label)
+    return data, _geometry(image, level, axes)
 
 
-def _lazy(path: Path, array: Any, axes: tuple[int | None, int, int]) -> ZarrArray:
+def _lazy(
+    path: Path, axes: tuple[int | None, int, int], *, may_be_empty: bool = False
+) -> ZarrArray:
+    array = open_checked_array(path, may_be_empty=may_be_empty)
     if np.dtype(array.dtype).kind not in "buif":
         msg = f"{path} must hold integers or floats, it holds {array.dtype}"
         raise DataFormatError(msg)

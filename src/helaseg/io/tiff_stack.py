@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from helaseg.errors import DataFormatError, HelasegError
+from helaseg.errors import DataFormatError, HelasegError, HelasegWarning
 from helaseg.io.lazy import LazyArray, as_slice, check_length
 
 #: Strips and tiles may pad a page, but not to many times its size.
@@ -111,7 +111,7 @@ def readable(path: Path) -> Iterator[None]:
     """Turn whatever a damaged file makes the TIFF library raise into one clear line."""
     try:
         yield
-    except HelasegError:
+    except (HelasegError, HelasegWarning):
         raise
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror or error}); put it back and start again"

@@ -8,6 +8,7 @@ from typing import Any
 
 from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError, ParameterError
+from helaseg.io.declared_size import check_declared_size
 from helaseg.io.lazy import LazyArray
 from helaseg.io.mrc import open_mrc
 from helaseg.io.npy import open_npy
@@ -73,6 +74,8 @@ def open_volume(
     if 0 in data.shape:
         msg = f"{path} holds no voxels, its shape is {data.shape}"
         raise DataFormatError(msg)
+    n_y, n_x = data.shape[1:]
+    check_declared_size(path, n_y * n_x * data.dtype.itemsize, "a slice")
     return Volume(
         data=data,
         grid=geometry.grid(str(path), data.shape, voxel_size_nm),

@@ -36,20 +36,38 @@ def open_node(where: Path, mode: Literal["r", "r+"] = "r") -> Any:
         msg = f"expected a zarr folder, there is no {where}"
         raise DataFormatError(msg)
     try:
-        return zarr.open(where, mode=mode)
+        if any((where / mark).is_file() for mark in (".zgroup", "zarr.json")):
+            try:
+                # The copy of all metadata at the top may be older than the arrays.
+                return zarr.open_group(where, mode=mode, use_consolidated=False)
+            except zarr.errors.ContainsArrayError:
+                pass
+        return zarr.open_array(where, mode=mode)
     except Exception as error:  # zarr has many errors for a folder that is none of its own
-        msg = f"expected an OME-Zarr image or a zarr array, {where} is not ({error})"
+        reason = str(error).partition("\n")[0]
+        msg = f"expected an OME-Zarr image or a zarr array, {where} is not ({reason})"
         raise DataFormatError(msg) from error
 
 
 def images_inside(group: zarr.Group, depth: int = 3) -> list[str]:
-    """Paths of the OME-Zarr images in a group, which may be one itself ("")."""
-    if ome_attributes(group.attrs.asdict()).get("multiscales"):
+    """List the OME-Zarr images in a group, which may be one itself ("").
+
+    A group that shows an image of a group below it, for viewers, is not one itself.
+    """
+    found = ome_attributes(group.attrs.asdict()).get("multiscales")
+    if found and not _is_of_another(found):
         return [""]
-    found = []
+    inside = []
     for name, child in sorted(group.groups()) if depth else ():
-        found += [f"{name}/{deeper}".rstrip("/") for deeper in images_inside(child, depth - 1)]
-    return found
+        inside += [f"{name}/{deeper}".rstrip("/") for deeper in images_inside(child, depth - 1)]
+    return inside
+
+
+def _is_of_another(multiscales: Any) -> bool:
+    try:
+        return "/" in str(multiscales[0]["datasets"][0]["path"])
+    except (TypeError, KeyError, IndexError):
+        return False
 
 
 def stored_dtype(dtype: DTypeLike, *, labels: bool) -> np.dtype[Any]:
