@@ -73,6 +73,11 @@ def test_names_levels_and_place(tmp_path):
     finish_pyramids(path / "image" / "labels" / "cell", n_levels=3)
     with pytest.raises(DataFormatError, match="image/labels/cell, image/labels/nucleus; give one"):
         open_volume(path)
+    # Viewers open the store at its top: as the first of its label images.
+    top = zarr.open_group(path, mode="r")
+    shown = top.attrs["ome"]["multiscales"][0]["datasets"]
+    assert [d["path"] for d in shown] == [f"image/labels/cell/{k}" for k in range(3)]
+    assert all(d["path"] in top for d in shown)
     group = zarr.open_group(path / "image" / "labels", mode="r")
     assert group.attrs["ome"]["labels"] == ["cell", "nucleus"]
     assert "image-label" in zarr.open_group(path / "image/labels/cell").attrs["ome"]

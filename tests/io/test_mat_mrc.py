@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from helaseg.errors import DataFormatError, MissingExtraError, MissingVoxelSizeError
+from helaseg.errors import (
+    DataFormatError,
+    DoubtfulDataWarning,
+    MissingExtraError,
+    MissingVoxelSizeError,
+)
 from helaseg.io import open_volume, read_mat
 
 # --- MRC ---------------------------------------------------------------------------
@@ -92,6 +97,37 @@ def test_bad_mrc_is_refused(tmp_path):
         open_volume(path)
 
 
+def test_mode_0_that_states_unsigned_values_is_read_so_and_said(tmp_path):
+    path = write_mrc(tmp_path / "a.mrc", np.full((3, 4, 5), 200, np.uint8).view("i1"), 0)
+    content = bytearray(path.read_bytes())
+    for smallest, largest, expected in ((0, 200, 200), (0, 100, -56), (-128, 127, -56)):
+        content[76:84] = np.array([smallest, largest], "<f4").tobytes()
+        path.write_bytes(content)
+        if expected > 0:
+            with pytest.warns(DoubtfulDataWarning, match="unsigned bytes: .* up to 200"):
+                volume = open_volume(path, (1, 1, 1))
+        else:
+            volume = open_volume(path, (1, 1, 1))
+        assert int(volume.read()[0, 0, 0]) == expected
+
+
+# --- npy -----------------------------------------------------------------------------
+
+
+def test_other_files_named_npy_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros(3))
+    with pytest.raises(DataFormatError, match=r"is an archive \(\.npz\)"):
+        open_volume(path, (1, 1, 1))
+    np.save(path, np.zeros((2, 3, 4)))
+    content = path.read_bytes()
+    for old, new in ((b"(2, 3, 4)", b"(2, 3, '"), (b"'<f8'", b"'\xff8'"), (b"(2, 3, 4)", b"9" * 9)):
+        path.write_bytes(content.replace(old, new))
+        with pytest.raises(DataFormatError, match=r"a\.npy"):
+            open_volume(path, (1, 1, 1))
+
+
 # --- MATLAB --------------------------------------------------------------------------
 
 
@@ -114,6 +150,24 @@ def test_mat_with_several_images(tmp_path):
     assert read_mat(path, "b").shape == (4, 2, 3)
     with pytest.raises(DataFormatError, match="holds no image 'c'"):
         read_mat(path, "c")
+
+
+def test_damaged_types_and_sizes_of_mat_elements_are_refused(tmp_path):
+    path = tmp_path / "a.mat"
+    for compress in (False, True):
+        scipy.io.savemat(path, {"a": np.ones((4, 5, 3), np.uint8)}, do_compression=compress)
+        content = path.read_bytes()
+        for end in range(1, len(content), 7):
+            path.write_bytes(content[:end])
+            with pytest.raises(DataFormatError, match=r"a\.mat"):
+                read_mat(path)
+    scipy.io.savemat(path, {"a": np.ones((4, 5, 3), np.uint8)})
+    content = bytearray(path.read_bytes())
+    tag = content.index(struct.pack("<II", 2, 60))  # of the 60 numbers, type 2
+    content[tag + 1] = 1  # which ends the process in the reader of scipy
+    path.write_bytes(content)
+    with pytest.raises(DataFormatError, match="unknown type 258"):
+        read_mat(path)
 
 
 def test_bad_mat(tmp_path):
