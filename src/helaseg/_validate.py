@@ -17,10 +17,7 @@ from helaseg.errors import ParameterError
 
 def as_zyx(name: str, value: Any, *, positive: bool = False) -> tuple[float, float, float]:
     """Three finite floats in the order z, y, x."""
-    try:
-        numbers = tuple(float(v) for v in value)
-    except TypeError:
-        numbers = ()
+    numbers = _as_floats(value)
     if len(numbers) != 3 or not all(math.isfinite(v) for v in numbers):
         msg = f"'{name}' must be three finite numbers (z, y, x), got {value!r}"
         raise ParameterError(msg)
@@ -30,12 +27,23 @@ def as_zyx(name: str, value: Any, *, positive: bool = False) -> tuple[float, flo
     return numbers  # type: ignore[return-value]
 
 
+def _as_floats(value: Any) -> tuple[float, ...]:
+    """The numbers of a sequence; empty if one of them is not a number."""
+    try:
+        items = tuple(value)
+        if isinstance(value, str) or any(isinstance(v, str | bytes) for v in items):
+            return ()
+        return tuple(float(v) for v in items)
+    except (TypeError, ValueError, OverflowError):
+        return ()
+
+
 def as_int_zyx(name: str, value: Any) -> tuple[int, int, int]:
     """Three integers in the order z, y, x."""
     try:
         numbers = tuple(value)
         integers = tuple(int(v) for v in numbers)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers, integers = (), ()
     if len(integers) != 3 or any(i != v for i, v in zip(integers, numbers, strict=True)):
         msg = f"'{name}' must be three integers (z, y, x), got {value!r}"
@@ -95,7 +103,8 @@ def check_shape_match(name: str, shape: tuple[int, ...], of: str, want: tuple[in
 
 def check_positive(name: str, value: float, *, zero: bool = False) -> float:
     """A finite number above zero (or not below, with ``zero=True``)."""
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+    number = _as_floats((value,))
+    if not number or not math.isfinite(number[0]) or value < 0 or (value == 0 and not zero):
         demand = "zero or positive" if zero else "positive"
         msg = f"'{name}' must be {demand}, got {value!r}"
         raise ParameterError(msg)
@@ -104,7 +113,8 @@ def check_positive(name: str, value: float, *, zero: bool = False) -> float:
 
 def check_range(name: str, value: float, low: float, high: float) -> float:
     """A number between two bounds, both included."""
-    if not (low <= value <= high):
+    number = _as_floats((value,))
+    if not number or not low <= value <= high:
         msg = f"'{name}' must lie between {low} and {high}, got {value!r}"
         raise ParameterError(msg)
     return value
@@ -124,7 +134,8 @@ def as_spacing(name: str, value: Any, ndim: int) -> tuple[float, ...]:
     """Positive spacing per axis; None is 1 everywhere, one number serves all axes."""
     if value is None:
         return (1.0,) * ndim
-    numbers = (float(value),) * ndim if np.ndim(value) == 0 else tuple(float(v) for v in value)
+    is_single = isinstance(value, int | float | np.number)
+    numbers = _as_floats((value,)) * ndim if is_single else _as_floats(value)
     if len(numbers) != ndim or not all(math.isfinite(v) and v > 0 for v in numbers):
         msg = f"'{name}' must be one positive number or {ndim} of them, got {value!r}"
         raise ParameterError(msg)
@@ -160,7 +171,7 @@ def as_output(
         layout = "C-contiguous " if contiguous else ""
         msg = (
             f"'{name}' must be a writable {layout}{want} array of shape {tuple(shape)}, "
-            f"got {came}; leave it away to get a new array"
+            f"got {came}; omit it to get a new array"
         )
         raise ParameterError(msg)
     return out

@@ -15,6 +15,7 @@
     HelasegWarning (UserWarning)
     ├── DoubtfulDataWarning                a file may not be what it seems; says what is assumed
     ├── NothingFoundWarning                a step found nothing; says what to try
+    ├── FailedPictureWarning               a picture of a page could not be drawn; says why
     ├── WeakAxisWarning                    a network finds little along one of three axes
     └── UndefinedScoreWarning              a score has no value; says why
 
@@ -76,6 +77,10 @@ class DoubtfulDataWarning(HelasegWarning):
 
 class NothingFoundWarning(HelasegWarning):
     """A step found nothing; the message says what to try."""
+
+
+class FailedPictureWarning(HelasegWarning):
+    """A picture of a page could not be drawn; the message says why."""
 
 
 class WeakAxisWarning(HelasegWarning):

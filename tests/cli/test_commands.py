@@ -275,6 +275,35 @@ def test_evaluate_leaves_out_what_is_ignored(
     assert line.split()[-2:] == ["jaccard_index", "1"]
 
 
+def test_evaluate_takes_size_and_place_from_the_image_that_states_them(
+    masks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = Grid(shape=(3, 8, 10), voxel_size_nm=(50, 10, 10), offset_nm=(0, 710, 1240))
+    write_tiff(tmp_path / "placed.tif", np.load(masks[1]), grid)
+    words = ["--metrics", "jaccard_index", "--no-per-slice", "--foreground"]
+    for pair in ([str(masks[0]), "placed.tif"], ["placed.tif", str(masks[0])]):
+        paths = [str(tmp_path / p) for p in pair]
+        assert main(["evaluate", *paths, *words]) == 0
+        said = capsys.readouterr().out
+        assert "0.666667" in said
+        assert "does not state its place" in said
+
+
+def test_evaluate_reads_signed_masks_and_refuses_what_is_unclear(
+    masks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed = np.where(np.load(masks[0]) > 0, -127, -128).astype(np.int8)
+    np.save(tmp_path / "signed.npy", signed)
+    words = [*SIZE, "--foreground", "--metrics", "jaccard_index", "--no-per-slice"]
+    assert main(["evaluate", str(masks[0]), str(tmp_path / "signed.npy"), *words]) == 0
+    said = capsys.readouterr()
+    assert "jaccard_index  1" in said.out
+    assert "-127 is foreground" in one_line(said.err)
+    np.save(tmp_path / "signed.npy", signed + np.arange(3, dtype=np.int8)[:, None, None])
+    assert main(["evaluate", str(masks[0]), str(tmp_path / "signed.npy"), *words]) == 2
+    assert "none of which is clearly background" in one_line(capsys.readouterr().err)
+
+
 def test_evaluate_refuses_grey_values(
     masks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

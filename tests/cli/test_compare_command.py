@@ -125,6 +125,26 @@ def test_images_of_the_whole_volume_are_cut(place, capsys) -> None:
     assert "40 x 150 x 200" in one_line(capsys.readouterr().err)
 
 
+def test_one_annotated_slice_of_the_whole_plane_is_cut(place) -> None:
+    start = [round(o / s) for o, s in zip(GRID.offset_nm, GRID.voxel_size_nm, strict=True)]
+    plane = np.zeros((1, 150, 260), np.uint8)
+    plane[0, start[1] : start[1] + GRID.shape[1], start[2] : start[2] + GRID.shape[2]] = TRUTH[12]
+    np.save("truth.npy", plane)
+    words = ["--truth", "truth.npy", "--pred", "a=shifted.npy", "--slices", "12"]
+    assert main(["compare", "roi.tif", "out", *words]) == 0
+    found = json.loads((place / "out" / "compare.json").read_text())["scores"]
+    got = found["a"]["counted"]["volume"]["jaccard_index"]
+    assert got == m.jaccard_index(TRUTH[12], SHIFTED[12])
+
+
+def test_names_of_methods_are_text_not_formulas(place) -> None:
+    names = ["a$b", "$x$", "@1+1", "+b", "日本", r"\frac{a}{b}_c^d"]
+    assert run("--pred", *(f"{name}=shifted.npy" for name in names)) == 0
+    table = (place / "out" / "scores.csv").read_text()
+    assert "'@1+1" in table
+    assert "'+b" in table
+
+
 def test_labels_of_other_tools_leave_class_images_alone(place) -> None:
     """Label 1 of the truth is not class 1 of helaseg."""
     words = ["--pred", "folder=segmented", "--part", "envelope", "--labels", "1"]

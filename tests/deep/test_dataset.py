@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
 from helaseg.core.results import SegmentationResult, SliceRecord
 from helaseg.core.volume import LabelVolume
 from helaseg.deep import TrainConfig, UNetConfig, split_by_cell
-from helaseg.deep.dataset import from_classical, open_example, read_dataset
+from helaseg.deep.dataset import LabelledVolume, from_classical, open_example, read_dataset
 from helaseg.deep.sampler import Sampler
-from helaseg.errors import DataFormatError, ParameterError
+from helaseg.errors import (
+    DataFormatError,
+    DoubtfulDataWarning,
+    GridMismatchError,
+    ParameterError,
+)
 from helaseg.io import write_segmentation, write_tiff
 
 GRID = Grid(shape=(6, 80, 80), voxel_size_nm=(50, 25, 25))
@@ -120,8 +126,8 @@ def test_the_unsupervised_result_counts_as_it_is_sure(tmp_path: Path, config: Tr
 
 
 def test_a_distance_head_learns_signed_distances(folder: Path, config: TrainConfig) -> None:
-    network = dataclasses.replace(config.network, head="distance")
-    config = dataclasses.replace(config, network=network, distance_nm=100.0)
+    network = replace(config.network, head="distance")
+    config = replace(config, network=network, distance_nm=100.0)
     example = open_example(read_dataset(folder).volumes[0], config)
     row = example.target[0, 3, 20].astype(int)
     assert row[20] > 250
@@ -136,9 +142,9 @@ def test_a_distance_head_learns_signed_distances(folder: Path, config: TrainConf
 def test_a_cell_is_on_one_side(folder: Path, config: TrainConfig) -> None:
     volumes = read_dataset(folder).volumes
     one, two, three = (open_example(v, config) for v in volumes)
-    twin = dataclasses.replace(three, name="again", cell="a")
+    twin = replace(three, name="again", cell="a")
     for seed in range(10):
-        seeded = dataclasses.replace(config, seed=seed)
+        seeded = replace(config, seed=seed)
         learned, held = split_by_cell([one, two, twin], seeded)
         assert {e.cell for e in learned}.isdisjoint({e.cell for e in held})
         assert len(learned) + len(held) == 3
@@ -156,8 +162,8 @@ def test_patches_are_balanced_known_and_repeatable(folder: Path, config: TrainCo
     small = example.target.copy()
     small[:] = 0
     small[0, 2, 3:6, 3:6] = 255
-    rare = dataclasses.replace(example, target=small)
-    config = dataclasses.replace(config, foreground_share=1.0)
+    rare = replace(example, target=small)
+    config = replace(config, foreground_share=1.0)
     sampler = Sampler([rare], config)
     drawn = [sampler.patch(np.random.default_rng(k)) for k in range(20)]
     assert all(p.target.max() > 0.4 for p in drawn)
@@ -178,6 +184,14 @@ def test_patches_are_balanced_known_and_repeatable(folder: Path, config: TrainCo
         ('[[volume]]\nimage = "a"\n', "must have 'image' and one of"),
         ('[[volume]]\nimage = "a"\nlabels = "b"\ncoluor = 1\n', "unknown key 'coluor'"),
         ('[[volume]]\nimage = "a"\nlabels = "b"\nweight = -1\n', "'weight' must be positive"),
+        (
+            '[[volume]]\nimage = "a"\nlabels = "b"\nslices = 3\n',
+            "must be a list of slices",
+        ),
+        ('[[volume]]\nimage = "a"\nlabels = 1\n', "'labels' must be the path of a file"),
+        ('[[volume]]\nimage = "a"\nlabels = "b"\nvoxel_size_nm = "x"\n', "three finite numbers"),
+        ("volume = 3\n", "must list its volumes as tables"),
+        ("[[volume]]\na = " + "[" * 3000, "must be a TOML file"),
         ("[[", "must be a TOML file"),
     ],
 )
@@ -208,21 +222,21 @@ def test_folders_that_do_not_pair_are_refused(folder: Path, config: TrainConfig)
 def test_slices_that_are_not_there_and_nothing_labelled(folder: Path, config: TrainConfig) -> None:
     volume = read_dataset(folder).volumes[0]
     with pytest.raises(DataFormatError, match="must lie between 0 and 5, got 6"):
-        open_example(dataclasses.replace(volume, slices=(6,)), config)
+        open_example(replace(volume, slices=(6,)), config)
     everything = folder / "all.npy"
     np.save(everything, np.ones(GRID.shape, np.uint8))
     with pytest.raises(DataFormatError, match="has no labelled voxel"):
-        open_example(dataclasses.replace(volume, ignore=everything), config)
+        open_example(replace(volume, ignore=everything), config)
     with pytest.raises(DataFormatError, match="the data set is empty"):
         Sampler([], config)
 
 
 def test_planes_along_all_axes_need_cubes(folder: Path, config: TrainConfig) -> None:
-    wanted = dataclasses.replace(config, axes="zyx", working_voxel_nm=(50, 25, 25))
+    wanted = replace(config, axes="zyx", working_voxel_nm=(50, 25, 25))
     example = open_example(read_dataset(folder).volumes[0], wanted)
     with pytest.raises(ParameterError, match="'axes' must be 'z' for voxels that are not"):
         Sampler([example], wanted)
-    cubes = dataclasses.replace(config, axes="zyx")
+    cubes = replace(config, axes="zyx")
     sampler = Sampler([open_example(read_dataset(folder).volumes[0], cubes)], cubes)
     assert sampler.batch(0)[0].image.shape == (1, 32, 32)
 
@@ -238,3 +252,36 @@ def test_a_class_that_nobody_drew_and_a_missing_voxel_size(
     np.save(folder / "images" / "a.npy", masks())
     with pytest.raises(DataFormatError, match=r"a\.npy does not state its voxel size; list it in"):
         open_example(read_dataset(folder).volumes[0], config)
+
+
+def test_labels_of_another_voxel_size_or_place_are_refused(
+    folder: Path, config: TrainConfig
+) -> None:
+    file = folder / "labels" / "a.tif"
+    (folder / "labels" / "a.npy").unlink()
+    volume = read_dataset_of(folder, file)
+    write_tiff(file, masks(), replace(GRID, voxel_size_nm=(100, 50, 50)))
+    with pytest.raises(GridMismatchError, match=r"a\.tif states voxels of .* its image .* has"):
+        open_example(volume, config)
+    # A voxel size that is given holds for both.
+    given = replace(volume, voxel_size_nm=GRID.voxel_size_nm)
+    assert open_example(given, config).image.shape == (6, 40, 40)
+    write_tiff(folder / "images" / "a.tif", masks(), replace(GRID, offset_nm=(0, 500, 500)))
+    write_tiff(file, masks(), replace(GRID, offset_nm=(0, 500, 900)))
+    with pytest.raises(GridMismatchError, match="give labels of the same place"):
+        open_example(volume, config)
+
+
+def read_dataset_of(folder: Path, labels: Path) -> LabelledVolume:
+    return LabelledVolume(image=folder / "images" / "a.tif", labels=labels)
+
+
+def test_a_mask_with_soft_edges_keeps_its_size(folder: Path, config: TrainConfig) -> None:
+    soft = scipy.ndimage.gaussian_filter(masks().astype(float), (0, 1.5, 1.5))
+    np.save(folder / "labels" / "a.npy", np.round(soft).astype(np.uint8))
+    volume = read_dataset_of(folder, folder / "labels" / "a.npy")
+    with pytest.warns(DoubtfulDataWarning, match="mask with soft edges: values above 127"):
+        example = open_example(volume, config)
+    assert example.target[0, 0].sum() / 255 == pytest.approx((masks()[0] > 0).sum() / 4, rel=0.02)
+    with pytest.raises(DataFormatError, match="resize labels without interpolation"):
+        open_example(replace(volume, instances=True), config)

@@ -103,10 +103,21 @@ def test_what_is_not_noted_is_not_known(tmp_path) -> None:
 
 
 def test_broken_notes_are_refused(tmp_path) -> None:
-    for content in ("{", "[1]", '{"steps": [3]}'):
+    deep = "[" * 5000 + "]" * 5000
+    for content in (
+        "{",
+        "[1]",
+        '{"steps": [3]}',
+        '{"steps": 3}',
+        deep,
+        '{"a": ' + "9" * 5000 + "}",
+    ):
         (tmp_path / "provenance.json").write_text(content)
-        with pytest.raises(DataFormatError, match=r"provenance.json must hold a JSON record"):
+        with pytest.raises(DataFormatError, match=r"provenance.json must .*remove or mend it"):
             read_cost(tmp_path)
+    (tmp_path / "provenance.json").write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(DataFormatError, match=r"provenance.json must hold JSON"):
+        read_cost(tmp_path)
     with pytest.raises(DataFormatError, match=r"must be the folder of a training, there is no"):
         read_cost(tmp_path, tmp_path / "model")
 

@@ -215,7 +215,7 @@ def test_damaged_folders_are_named(tmp_path, result):
         read_segmentation(tmp_path)
     write_segmentation(tmp_path, result)
     (tmp_path / "provenance.json").write_text('{"config": {}, "surprise": 1}')
-    with pytest.raises(DataFormatError, match=r"provenance\.json is no provenance"):
+    with pytest.raises(DataFormatError, match=r"provenance\.json is not a provenance"):
         read_segmentation(tmp_path)
     (tmp_path / "provenance.json").unlink()
     table = (tmp_path / "measurements.csv").read_text()

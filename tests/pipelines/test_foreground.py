@@ -72,6 +72,15 @@ def test_a_class_image_that_holds_cytoplasm_alone_has_no_nucleus() -> None:
     assert side.present == frozenset()
 
 
+def test_signed_bytes_are_a_mask() -> None:
+    data = np.full(GRID.shape, -128, np.int8)
+    data[1, 1:3] = -127
+    found = foreground(data)
+    assert np.array_equal(found.mask.read(), data == -127)
+    assert found.present == {1}
+    assert "-127 is foreground" in found.note
+
+
 def test_labels_choose() -> None:
     side = foreground(classes(), Choice(part="nucleus", labels=(2, 4)))
     np.testing.assert_array_equal(side.mask.read(), np.isin(classes(), (2, 4)))

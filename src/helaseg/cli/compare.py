@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,12 +14,12 @@ from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import files_named, output_folder, remove_files
 from helaseg.cli.plan import plan_compare
 from helaseg.cli.session import session, show
-from helaseg.core.grid import Grid, Roi
 from helaseg.core.results import CLASS_NAMES
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import ParameterError
 from helaseg.execution import fingerprint_of
 from helaseg.pipelines.compare_config import CompareConfig
+from helaseg.pipelines.placing import placed_on
 
 #: Names of the files, without their endings.
 OUTPUTS = ("scores", "statistics", "compare", "report")
@@ -90,7 +89,8 @@ def compare(
         image = input_options.open(roi)
 
         def open_here(path: Path) -> Any:
-            return _placed(open_beside(path, image.grid, input_options), image.grid)
+            volume = open_beside(path, image.grid, input_options)
+            return placed_on(volume, image.grid, n_slices=len(slices) or None)
 
         wanted = {"part": part, "instances": instances}
         truth = io.find_label_image(truth, **wanted)  # type: ignore[arg-type]
@@ -160,25 +160,12 @@ def parse_named(option: str, words: tuple[str, ...]) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for word in words:
         name, equals, path = word.partition("=")
-        if not (name and equals and path) or name in named:
+        if not (name.strip() and name.isprintable() and equals and path) or name in named:
             wrong = "a second time" if name in named and path else "in this form"
             msg = f"'{option}' must be NAME=PATH with a name of its own, got {word!r} {wrong}"
             raise ParameterError(msg)
         named[name] = Path(path)
     return named
-
-
-def _placed(volume: Any, grid: Grid) -> Any:
-    """The ROI of a whole volume, or put at its place: most tools drop where an image lies."""
-    start = [round(float(v)) for v in volume.grid.to_vx(grid.offset_nm)]
-    stop = [a + n for a, n in zip(start, grid.shape, strict=True)]
-    box = Roi(start=tuple(start), stop=tuple(stop))  # type: ignore[arg-type]
-    larger = volume.grid.shape != grid.shape and box.clip(volume.grid.shape) == box
-    if larger and volume.grid.crop(box).agrees_with(grid):
-        return volume.crop(box)
-    if any(volume.grid.offset_nm) or volume.grid.shape[1:] != grid.shape[1:]:
-        return volume
-    return replace(volume, grid=replace(volume.grid, offset_nm=grid.offset_nm))
 
 
 def _with_names(volume: Any, path: Path) -> Any:

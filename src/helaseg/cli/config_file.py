@@ -12,6 +12,7 @@ from cyclopts import App, ArgumentCollection
 from cyclopts.argument import update_argument_collection
 
 from helaseg.errors import DataFormatError, ParameterError
+from helaseg.io.regular_file import check_regular_file
 
 
 def apply_config_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -51,13 +52,13 @@ def apply_config_file(app: App, commands: tuple[str, ...], arguments: ArgumentCo
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
+        with check_regular_file(path).open("rb") as file:
             return tomllib.load(file)
     except OSError as error:
         msg = f"--config must name a readable TOML file, got {path}: {error.strerror}"
         raise DataFormatError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"--config must name a TOML file, {path} is none: {error}"
+    except (ValueError, RecursionError) as error:
+        msg = f"--config must name a TOML file, {path} is not a valid one: {error}"
         raise DataFormatError(msg) from error
 
 

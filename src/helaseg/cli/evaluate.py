@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -14,9 +15,16 @@ from helaseg.cli.plan import plan_whole
 from helaseg.cli.session import session, show
 from helaseg.core.grid import Grid
 from helaseg.core.volume import LabelVolume, Volume
-from helaseg.errors import DataFormatError, MissingVoxelSizeError, OutputExistsError
+from helaseg.errors import (
+    DataFormatError,
+    DoubtfulDataWarning,
+    MissingVoxelSizeError,
+    OutputExistsError,
+)
+from helaseg.pipelines.placing import placed_on
 
 if TYPE_CHECKING:
+    from helaseg.cli.session import Session
     from helaseg.core.scores import ScoreTable
 
 
@@ -40,16 +48,18 @@ def evaluate(
     Parameters
     ----------
     truth : Path
-        Label image: a 0/255 mask or classes.
+        Label image: a 0/255 mask or classes. Where it does not state its voxel size or
+        its place, those of the prediction hold.
     prediction : Path
-        Label image of the same shape.
+        Label image of the same shape; the same holds the other way round.
     ignore : Path, optional
         Mask of the voxels to leave out.
     labels : tuple of int
         Only these labels; all by default. Labels are compared by their number:
         cell 1 of one image with cell 1 of the other.
     foreground : bool
-        Compare everything above 0 with everything above 0, whatever the labels.
+        Compare foreground with foreground, whatever the labels: of two values the larger
+        one, of more values all above 0.
     metrics : tuple of str
         Only these metrics; all by default.
     per_slice : bool
@@ -61,17 +71,20 @@ def evaluate(
     """
     with session(common, computes=True) as work:
         true, pred = open_pair(truth, prediction, input_options)
+        if true.grid != pred.grid:
+            true, pred = _on_one_grid(true, pred, work)
         plan = plan_whole("evaluate", true.grid, by_slice=True)
         if common.dry_run:
             show(plan.text(common))
             return
         plan.executor(common)
         if foreground:
-            true, pred = as_foreground(true), as_foreground(pred)
+            true, pred = as_foreground(true, truth), as_foreground(pred, prediction)
         for file in (json, csv):
             _check_free(file, overwrite=common.overwrite)
 
         from helaseg import metrics as scoring
+        from helaseg.io.tables import csv_value
 
         table = scoring.evaluate(
             true,
@@ -84,24 +97,50 @@ def evaluate(
         if json is not None:
             write_text(json, table.to_json() + "\n")
         if csv is not None:
-            write_text(csv, table.to_frame().to_csv(index=False))
+            write_text(csv, table.to_frame().map(csv_value).to_csv(index=False))
         show(score_text(table))
         for file in (json, csv):
             if file is not None:
                 work.say(f"written: {file}")
 
 
-def open_pair(truth: Path, prediction: Path, options: InputOptions) -> tuple[Any, Any]:
-    """Two label volumes; a prediction without voxel size has that of the truth."""
-    true = as_labels(options.open(truth), truth)
+def open_pair(
+    truth: Path, prediction: Path, options: InputOptions
+) -> tuple[LabelVolume, LabelVolume]:
+    """Open two label volumes; one without voxel size has that of the other."""
+    try:
+        true = as_labels(options.open(truth), truth)
+    except MissingVoxelSizeError:
+        pred = as_labels(options.open(prediction), prediction)
+        return _labels_beside(truth, pred.grid, options), pred
     return true, _labels_beside(prediction, true.grid, options)
 
 
-def as_foreground(volume: LabelVolume) -> LabelVolume:
-    """The same volume with 1 wherever there is a label."""
-    from helaseg.io.results import MaskArray
+def _on_one_grid(
+    true: LabelVolume, pred: LabelVolume, work: Session
+) -> tuple[LabelVolume, LabelVolume]:
+    """Put the image that does not state its place at the place of the other, and say so."""
+    for here, there, name, other in (
+        (true, pred, "truth", "prediction"),
+        (pred, true, "prediction", "truth"),
+    ):
+        moved = placed_on(here, there.grid)
+        if moved.grid.agrees_with(there.grid):
+            cut = f"the {name} is larger: its part at the place of the {other} is compared"
+            place = f"the {name} does not state its place: that of the {other} is taken"
+            work.say(place if moved.shape == here.shape else cut)
+            return (moved, pred) if here is true else (true, moved)
+    return true, pred
 
-    return LabelVolume(data=MaskArray(volume.data, value=1), grid=volume.grid)
+
+def as_foreground(volume: LabelVolume, path: Path) -> LabelVolume:
+    """Return the same volume with 1 in the foreground; says what is foreground if it is odd."""
+    from helaseg.io.mask_values import AboveArray, read_mask_values
+
+    reading = read_mask_values(volume.data, name=str(path))
+    if reading.note:
+        warnings.warn(reading.note, DoubtfulDataWarning, stacklevel=2)
+    return LabelVolume(data=AboveArray(volume.data, above=reading.above), grid=volume.grid)
 
 
 def open_beside(path: Path, grid: Grid, options: InputOptions) -> Volume:

@@ -22,6 +22,7 @@ from helaseg.deep.unet_config import UNetConfig
 from helaseg.errors import CheckpointError, HelasegError
 from helaseg.execution import peak_memory_mb
 from helaseg.io import atomic_path
+from helaseg.io.json_file import read_record
 
 #: Raised when the meaning of a folder changes.
 FORMAT = 1
@@ -124,7 +125,7 @@ def read_checkpoint(folder: str | os.PathLike[str], *, which: Which = "best") ->
         )
         raise CheckpointError(msg)
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = read_record(file, advice="copy the folder again")
         version = content["format"]
         if version > FORMAT:
             msg = (
@@ -134,7 +135,7 @@ def read_checkpoint(folder: str | os.PathLike[str], *, which: Which = "best") ->
             raise CheckpointError(msg)
         config = config_from(content["config"])
         provenance = content["provenance"]
-    except (ValueError, TypeError, KeyError, HelasegError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, HelasegError) as error:
         if isinstance(error, CheckpointError):
             raise
         msg = f"{file} does not describe a network ({error}); copy the folder again"

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from helaseg._validate import check_choice, check_positive
+from helaseg._validate import as_zyx, check_choice, check_positive
 from helaseg.core.volume import Sliceable, Volume
 from helaseg.deep.examples import Example, make_example
 from helaseg.deep.labels import LabelPart, VotePart, parts_of
 from helaseg.deep.train_config import TrainConfig
-from helaseg.errors import DataFormatError, HelasegError, MissingVoxelSizeError
+from helaseg.errors import (
+    DataFormatError,
+    GridMismatchError,
+    HelasegError,
+    MissingVoxelSizeError,
+)
 from helaseg.io import find_image, open_volume, read_segmentation, to_uint8
 from helaseg.io.method_files import RAW_NAMES
 
@@ -106,7 +111,7 @@ def read_dataset(path: Path) -> Dataset:
         raise DataFormatError(msg)
     try:
         content = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         msg = f"{path} must be a TOML file that lists volumes ({error})"
         raise DataFormatError(msg) from error
     unknown = sorted(content.keys() - {"volume", "validation"})
@@ -114,10 +119,15 @@ def read_dataset(path: Path) -> Dataset:
         came = f"unknown keys {', '.join(unknown)}" if unknown else "no table [[volume]]"
         msg = f"{path} must have tables [[volume]] and perhaps a list 'validation', it has {came}"
         raise DataFormatError(msg)
-    volumes = tuple(
-        _from_table(path, k, table) for k, table in enumerate(content["volume"], start=1)
-    )
-    return Dataset(volumes=volumes, validation=tuple(map(str, content.get("validation", ()))))
+    tables, validation = content["volume"], content.get("validation", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        msg = f"{path} must list its volumes as tables [[volume]], 'volume' is something else"
+        raise DataFormatError(msg)
+    if not isinstance(validation, list):
+        msg = f"{path} must list the cells of 'validation' in [...], got {validation!r}"
+        raise DataFormatError(msg)
+    volumes = tuple(_from_table(path, k, table) for k, table in enumerate(tables, start=1))
+    return Dataset(volumes=volumes, validation=tuple(map(str, validation)))
 
 
 def from_classical(folders: Iterable[Path]) -> list[LabelledVolume]:
@@ -149,6 +159,8 @@ def open_example(volume: LabelledVolume, config: TrainConfig) -> Example:
     ------
     DataFormatError
         If the files do not fit, or say nothing of the classes.
+    GridMismatchError
+        If labels state another voxel size or place than their image.
     """
     try:
         image = to_uint8(open_volume(volume.image, volume.voxel_size_nm))
@@ -167,7 +179,7 @@ def open_example(volume: LabelledVolume, config: TrainConfig) -> Example:
         note = "the unsupervised result"
         weights *= sure
     else:
-        labels = _beside(volume.labels, image)
+        labels = _beside(volume.labels, image, volume.voxel_size_nm)
         if volume.kind == "votes":
             if len(classes) != 1:
                 msg = f"{name} holds votes on one class, the network wants {', '.join(classes)}"
@@ -185,7 +197,7 @@ def open_example(volume: LabelledVolume, config: TrainConfig) -> Example:
     if volume.slices is not None:
         weights *= _only(volume.slices, image.shape[0], name)
     if volume.ignore is not None:
-        left_out = _beside(volume.ignore, image).data
+        left_out = _beside(volume.ignore, image, volume.voxel_size_nm).data
         seen: Sliceable = LabelPart(left_out, (), inverse=True)
         known = seen if known is None else _Both(known, seen)
     return make_example(
@@ -225,12 +237,28 @@ class _Both:
         return np.minimum(self.first[index], self.second[index])
 
 
-def _beside(path: Path, image: Volume) -> Volume:
-    """A second image on the grid of the first; it need not know its voxel size."""
+def _beside(path: Path, image: Volume, voxel_size_nm: tuple[float, float, float] | None) -> Volume:
+    """Open a second image on the grid of the first; it need not state its voxel size."""
+    grid = image.grid
     try:
-        volume = open_volume(path)
+        volume = open_volume(path, voxel_size_nm)
     except MissingVoxelSizeError:
-        volume = open_volume(path, image.grid.voxel_size_nm)
+        volume = open_volume(path, grid.voxel_size_nm)
+    own = volume.grid
+    if not np.allclose(own.voxel_size_nm, grid.voxel_size_nm, rtol=1e-3):
+        sizes = [" x ".join(f"{v:g}" for v in g.voxel_size_nm) for g in (own, grid)]
+        msg = (
+            f"{path} states voxels of {sizes[0]} nm, its image {image.name} has {sizes[1]} nm; "
+            "correct the wrong file, or list both in a TOML data set with voxel_size_nm = [Z, Y, X]"
+        )
+        raise GridMismatchError(msg)
+    placed = any(own.offset_nm) and any(grid.offset_nm)
+    if placed and not np.allclose(own.to_vx(grid.offset_nm), 0, atol=0.5):
+        msg = (
+            f"{path} lies at {own.offset_nm} nm (z, y, x), its image {image.name} at "
+            f"{grid.offset_nm} nm; give labels of the same place"
+        )
+        raise GridMismatchError(msg)
     if volume.shape != image.shape:
         msg = f"{path} must have the shape of its image {image.shape}, got {volume.shape}"
         raise DataFormatError(msg)
@@ -287,6 +315,35 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return {p.name.partition(".")[0]: p for p in files}
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and "\0" not in value
+
+
+def _is_integers(value: Any) -> bool:
+    return isinstance(value, list) and all(type(v) is int for v in value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+#: What the keys of a table [[volume]] must hold, and how to say so.
+_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **{
+        name: (_is_text, "the path of a file")
+        for name in ("image", "labels", "votes", "classical", "ignore")
+    },
+    "cell": (lambda v: isinstance(v, str | int), "a name"),
+    "slices": (_is_integers, "a list of slices, such as [0, 2]"),
+    "instances": (lambda v: isinstance(v, bool), "true or false"),
+    "values": (
+        lambda v: isinstance(v, dict) and all(_is_integers(n) for n in v.values()),
+        "a table of classes with lists of labels, such as { nucleus = [2] }",
+    ),
+    "weight": (_is_number, "a number"),
+}
+
+
 def _from_table(path: Path, k: int, table: Mapping[str, Any]) -> LabelledVolume:
     place = f"{path}, volume {k}"
     kinds = [kind for kind in ("labels", "votes", "classical") if kind in table]
@@ -299,18 +356,24 @@ def _from_table(path: Path, k: int, table: Mapping[str, Any]) -> LabelledVolume:
         msg = f"{place} must have 'image' and one of 'labels', 'votes' and 'classical'"
         raise DataFormatError(msg)
     values = {k: v for k, v in table.items() if k not in ("labels", "votes", "classical")}
+    for name, (is_right, form) in _FORMS.items():
+        if name in table and not is_right(table[name]):
+            msg = f"{place}: '{name}' must be {form}, got {str(table[name])[:60]!r}"
+            raise DataFormatError(msg)
     for name in ("image", "ignore"):
         if name in values:
             values[name] = path.parent / values[name]
-    for name in ("slices", "voxel_size_nm"):
-        if name in values:
-            values[name] = tuple(values[name])
     try:
+        if "slices" in values:
+            values["slices"] = tuple(values["slices"])
+        if "voxel_size_nm" in values:
+            size = as_zyx("voxel_size_nm", values["voxel_size_nm"], positive=True)
+            values["voxel_size_nm"] = size
         return LabelledVolume(
             **values,
             labels=path.parent / table[kinds[0]],
             kind=kinds[0],  # type: ignore[arg-type]
         )
-    except (TypeError, HelasegError) as error:
+    except HelasegError as error:
         msg = f"{place}: {error}"
         raise DataFormatError(msg) from error

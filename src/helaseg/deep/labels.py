@@ -6,6 +6,7 @@ slice by slice from the files.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from helaseg.core.results import CLASS_NAMES
 from helaseg.core.volume import Sliceable
-from helaseg.errors import DataFormatError
+from helaseg.errors import DataFormatError, DoubtfulDataWarning
 from helaseg.io.lazy import LazyArray, as_slice
+from helaseg.io.mask_values import AboveArray, is_soft_mask, read_mask_values
 
 Bytes = NDArray[np.uint8]
 NUCLEUS, ENVELOPE, OTHER = 2, 3, 4
@@ -141,9 +143,12 @@ def parts_of(
     -----
     Without `values` and `holds`: one label is a mask; labels beyond those of `CLASS_NAMES`
     are objects; labels that lie against each other are those of `CLASS_NAMES`. A few labels
-    from 1 to 4 that lie apart may be either, and are refused.
+    from 1 to 4 that lie apart may be either, and are refused. A mask with soft edges (it
+    was resized, or stored as JPEG) is cut at half and warned of, see `read_mask_values`.
     """
     there = labels_in(labels, name=name)
+    if values is None and is_soft_mask(labels, there):
+        return _soft_mask(labels, classes, name=name, holds=holds)
     if values is not None:
         # A label that is in no list is background; a list without any label there is a typo.
         for one, wanted in values.items():
@@ -184,6 +189,23 @@ def parts_of(
     known = None if other in classes else LabelPart(labels, (OTHER,), inverse=True)
     made = "; ".join(f"{c} = {_numbers_of(part)}" for c, part in parts.items())
     return parts, known, f"classes of labels.tif: {made}"
+
+
+def _soft_mask(
+    labels: Sliceable, classes: Sequence[str], *, name: str, holds: str | None
+) -> tuple[dict[str, Sliceable], None, str]:
+    """The one class of a mask with soft edges."""
+    reading = read_mask_values(labels, name=name)
+    if len(classes) != 1 or holds is not None:
+        wanted = ", ".join(classes) if holds is None else f"{holds} of {classes[0]}"
+        msg = (
+            f"{reading.note}, {wanted} expected; resize labels without interpolation, and store "
+            "them without loss"
+        )
+        raise DataFormatError(msg)
+    warnings.warn(reading.note, DoubtfulDataWarning, stacklevel=3)
+    part = AboveArray(labels, above=reading.above, value=255)
+    return {classes[0]: part}, None, f"a mask with soft edges, cut above {reading.above}"
 
 
 def _numbers_of(part: Sliceable) -> str:

@@ -10,8 +10,9 @@ import torch
 
 from helaseg.deep.checkpoint import read_tensors, write_tensors
 from helaseg.deep.unet import UNet
-from helaseg.errors import CheckpointError, OutputExistsError
+from helaseg.errors import CheckpointError, DataFormatError, OutputExistsError
 from helaseg.io import atomic_path
+from helaseg.io.json_file import read_record
 
 STATE = "state.json"
 
@@ -81,10 +82,10 @@ def read_state(
     if not file.exists():
         return None
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = read_record(file, advice="start again with --overwrite")
         name = content.pop("numbers")
         state = TrainingState(**content)
-    except (ValueError, TypeError, KeyError) as error:
+    except (DataFormatError, TypeError, KeyError) as error:
         msg = f"{file} is damaged ({error}); start again with --overwrite"
         raise CheckpointError(msg) from error
     if state.key != key:

@@ -34,6 +34,8 @@ CELL_COLUMNS = (
 OPTIONAL_COLUMNS = ("rank", "keep")
 #: Of a box that is not given, z, y, x; as published: 300 x 2000 x 2000 voxels of 50 x 10 x 10 nm.
 BOX_NM = (15000.0, 20000.0, 20000.0)
+#: Labels of whole volumes are stored as uint16.
+LARGEST_ID = 65535
 _YES, _NO = ("", "yes", "y", "true", "1"), ("no", "n", "false", "0")
 
 
@@ -164,8 +166,8 @@ def read_cells_csv(path: str | os.PathLike[str], *, grid: Grid | None = None) ->
     seen: set[int] = set()
     for row in read_rows(path, CELL_COLUMNS):
         number = row.integer("id")
-        if number < 1:
-            raise row.error("id", f"an id must be 1 or more, got {number}")
+        if not 1 <= number <= LARGEST_ID:
+            raise row.error("id", f"an id must be 1 to {LARGEST_ID}, got {number}")
         if number in seen:
             raise row.error("id", f"the id {number} comes twice")
         seen.add(number)

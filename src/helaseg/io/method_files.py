@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from helaseg.core.comparison import MethodCost
 from helaseg.errors import DataFormatError
+from helaseg.io.json_file import read_record
 
 #: Which file of a segmentation shows a part; `labels` shows those that have no file.
 _FILE_OF_PART = {"nucleus": "nucleus", "cell": "cell"}
@@ -138,14 +138,12 @@ def _read_note(places: list[Path], name: str) -> Mapping[str, Any]:
     file = next((place / name for place in places if (place / name).is_file()), None)
     if file is None:
         return {}
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        steps = content.get("steps") or ()
-        if not all(isinstance(step, Mapping) for step in steps):
-            raise TypeError("its steps are no records")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        msg = f"{file} must hold a JSON record of what a method took ({error}); remove or mend it"
-        raise DataFormatError(msg) from error
+    advice = "remove or mend it"
+    content = read_record(file, advice=advice)
+    steps = content.get("steps") or []
+    if not isinstance(steps, list) or not all(isinstance(step, Mapping) for step in steps):
+        msg = f"{file} must list what a method took as records under 'steps'; {advice}"
+        raise DataFormatError(msg)
     return content
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import shutil
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from helaseg._validate import check_choice
 from helaseg.core.objects import CellFlag
@@ -23,10 +21,11 @@ from helaseg.core.results import (
     SliceRecord,
     StepCost,
 )
-from helaseg.core.volume import LabelVolume, Sliceable
+from helaseg.core.volume import LabelVolume
 from helaseg.errors import DataFormatError
 from helaseg.io.atomic import atomic_path
-from helaseg.io.lazy import LazyArray, as_slice
+from helaseg.io.json_file import read_record
+from helaseg.io.mask_values import AboveArray
 from helaseg.io.tables import TableRow, read_rows, write_rows
 from helaseg.io.tiff_write import write_tiff
 from helaseg.io.volumes import open_volume
@@ -37,20 +36,6 @@ _INVAGINATION_COLUMNS = tuple(field.name for field in dataclasses.fields(Invagin
 _OPTIONAL = ("cells", "second", "cell_confidence", "envelope_confidence")
 #: What an earlier version did not write; those numbers are nan.
 _LATER_COLUMNS = ("envelope_thickness_nm", "envelope_confidence")
-
-
-class MaskArray(LazyArray):
-    """What is not 0 in another array, as uint8 with one other value."""
-
-    def __init__(self, base: Sliceable, *, value: int) -> None:
-        super().__init__(shape=tuple(base.shape), dtype=np.uint8)  # type: ignore[arg-type]
-        self.base = base
-        self.value = value
-
-    def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
-        for plane, z in zip(out, zs, strict=True):
-            values = np.asarray(self.base[z, as_slice(ys), as_slice(xs)])
-            np.multiply(values != 0, np.uint8(self.value), out=plane)
 
 
 def write_segmentation(
@@ -98,7 +83,7 @@ def write_segmentation(
         _remove(folder / name)
     files = [folder / f"{name}.tif" for name in ("nucleus", "cell")]
     for file, volume in zip(files, (result.nucleus, result.cell), strict=True):
-        write_tiff(file, MaskArray(volume.data, value=255), volume.grid)
+        write_tiff(file, AboveArray(volume.data, above=0, value=255), volume.grid)
     for name, image in optional.items():
         if image is not None:
             files.append(folder / name)
@@ -157,7 +142,7 @@ def read_segmentation(folder: str | os.PathLike[str]) -> SegmentationResult:
     for name in ("nucleus", "cell"):
         mask = _open_labels(folder / f"{name}.tif")
         mask.grid.check_agrees(labels.grid, names=(name, "labels"))
-        data = MaskArray(mask.data, value=1)
+        data = AboveArray(mask.data, above=0)
         masks[name] = LabelVolume(data=data, grid=labels.grid, names={1: name})
     optional = {
         name: _open_labels(path) for name in _OPTIONAL if (path := folder / f"{name}.tif").exists()
@@ -228,12 +213,12 @@ def _number_or_nan(row: TableRow, column: str) -> float:
 def _read_provenance(path: Path) -> Provenance | None:
     if not path.exists():
         return None
+    content = read_record(path, advice="remove it, or copy the folder again")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         steps = tuple(StepCost(**step) for step in content.pop("steps", ()))
         return Provenance(**content, steps=steps)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        msg = f"{path} is no provenance of helaseg ({error})"
+    except (TypeError, ValueError) as error:
+        msg = f"{path} is not a provenance of helaseg ({error}); remove it"
         raise DataFormatError(msg) from error
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,13 @@ from helaseg.errors import DataFormatError, HelasegError, ParameterError
 from helaseg.io.atomic import atomic_path
 
 T = TypeVar("T")
+
+#: Spreadsheets take a text that begins so for a formula.
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+_PLAIN_INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
+#: Numbers of voxels, slices and cells are smaller; floats hold every integer up to here.
+_LARGEST_INTEGER = 2**53
 
 DETECTION_COLUMNS = ("z", "y", "x", "radius_nm", "rank", "cell_id")
 
@@ -112,14 +121,15 @@ class TableRow:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise self.error(column, f"a number was expected, got {text!r}")
+            raise self.error(column, f"a number was expected, got {text[:40]!r}")
         return value
 
     def integer(self, column: str) -> int:
         """An integer; spreadsheets may have made 12 to 12.0."""
-        value = self.number(column)
-        if value != int(value):
-            raise self.error(column, f"an integer was expected, got {self.values[column]!r}")
+        text = self.values[column]
+        value = int(text) if _PLAIN_INTEGER.fullmatch(text) else self.number(column)
+        if value != int(value) or abs(value) > _LARGEST_INTEGER:
+            raise self.error(column, f"an integer below 2^53 was expected, got {text[:40]!r}")
         return int(value)
 
     def zyx(self, pattern: str) -> tuple[float, float, float]:
@@ -135,7 +145,18 @@ def write_rows(
     with atomic_path(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows([csv_value(value) for value in row] for row in rows)
+
+
+def csv_value(value: Any) -> Any:
+    """Put a quote in front of a text that a spreadsheet would carry out as a formula."""
+    if not isinstance(value, str) or not value.startswith(_FORMULA_SIGNS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def read_rows(path: str | os.PathLike[str], columns: Sequence[str]) -> list[TableRow]:
@@ -155,19 +176,26 @@ def read_rows(path: str | os.PathLike[str], columns: Sequence[str]) -> list[Tabl
         msg = f"{path} cannot be read as CSV: {reason}"
         raise DataFormatError(msg) from error
     header = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(), delimiter=";" if ";" in header else ",")
-    names = [name.strip() for name in next(reader, [])]
+    separator = ";" if ";" in header else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    lines = []
+    try:
+        lines = [(reader.line_num, fields) for fields in reader]
+    except csv.Error as error:
+        msg = f"{path}, line {reader.line_num}: cannot be read as CSV ({error}); correct the line"
+        raise DataFormatError(msg) from error
+    names = [name.strip() for name in lines[0][1]] if lines else []
     missing = [column for column in columns if column not in names]
     if missing:
         msg = f"{path}, line 1: column '{missing[0]}' is missing; keep the columns of the table"
         raise DataFormatError(msg)
     rows = []
-    for fields in reader:
+    for number, fields in lines[1:]:
         # A spreadsheet writes separators into blank lines.
         if not fields or (len(names) > 1 and not any(field.strip() for field in fields)):
             continue
         values = {name: field.strip() for name, field in zip(names, fields, strict=False)}
-        row = TableRow(path=path, line=reader.line_num, values=values)
+        row = TableRow(path=path, line=number, values=values)
         absent = [column for column in columns if column not in values]
         if absent:
             raise row.error(absent[0], "the line ends before this column")

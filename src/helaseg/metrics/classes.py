@@ -87,7 +87,7 @@ def as_classes(
         values = _as_values("labels", labels)
         pairs = tuple(_same(names.get(v, f"label {v}"), (v,)) for v in values)
     if not pairs:
-        msg = "'labels' must name at least one label, got none; leave it away to compare all"
+        msg = "'labels' must name at least one label, got none; omit it to compare all"
         raise ParameterError(msg)
     return pairs
 

@@ -15,6 +15,7 @@ from helaseg.core.volume import LabelVolume, Sliceable, Volume
 from helaseg.deep.labels import NucleusPart
 from helaseg.errors import DataFormatError, ParameterError
 from helaseg.io.lazy import LazyArray, as_slice
+from helaseg.io.mask_values import AboveArray, is_soft_mask, read_mask_values
 from helaseg.metrics import contingency_table
 
 #: Names of the classes (of `CLASS_NAMES`) that make up each part; of the envelope the nucleus
@@ -160,30 +161,44 @@ def as_foreground(
         convert: Callable[[NDArray[Any]], NDArray[Any]],
         dtype: Any,
         *,
-        base: Sliceable = volume.data,
+        base: Sliceable | None = None,
     ) -> LabelVolume:
-        data = SlicesThrough(base, depth=grid.shape[0], places=places, convert=convert, dtype=dtype)
-        return LabelVolume(data=data, grid=grid)
+        base = data if base is None else base
+        through_slices = SlicesThrough(
+            base, depth=grid.shape[0], places=places, convert=convert, dtype=dtype
+        )
+        return LabelVolume(data=through_slices, grid=grid)
 
+    data = volume.data
     if np.dtype(volume.data.dtype).kind == "f":
         if choice.instances:
             msg = f"'{name}' must hold objects, it holds {volume.data.dtype}; give integer labels"
             raise DataFormatError(msg)
         note = f"{name}: probabilities, foreground from {choice.threshold:g} on"
         return Foreground(mask=through(_Threshold(name, choice.threshold), np.uint8), note=note)
-    found = {z: _labels_in(volume.data, k) for z, k in places.items()}
+    signed = ""
+    if np.dtype(data.dtype).kind == "i" and min(int(np.min(data[k])) for k in places.values()) < 0:
+        # Masks of signed bytes; other negative labels are refused there.
+        reading = read_mask_values(data, name=name)
+        data, signed = AboveArray(data, above=reading.above), reading.note
+    found = {z: _labels_in(data, k) for z, k in places.items()}
     every = tuple(sorted(set().union(*found.values()))) if found else ()
     names = volume.names if isinstance(volume, LabelVolume) else {}
-    at_target = _label_at(volume.data, places, choice.target_vx)
+    if not (choice.instances or choice.labels or names) and is_soft_mask(data, set(every)):
+        reading = read_mask_values(data, name=name)
+        present = frozenset(z for z, labels in found.items() if max(labels | {0}) > reading.above)
+        mask = through(_IsAbove(reading.above), np.uint8)
+        return Foreground(mask=mask, present=present, note=reading.note)
+    at_target = _label_at(data, places, choice.target_vx)
     values, note = _foreground_values(name, every, names, choice, at_target)
     present = frozenset(z for z, labels in found.items() if labels & set(values))
     if choice.part == "nucleus" and names == CLASS_NAMES:
-        mask = through(_is_set, np.uint8, base=NucleusPart(volume.data))
+        mask = through(_is_set, np.uint8, base=NucleusPart(data))
         note += " up to its midline"
     else:
         mask = through(_IsIn(values) if values != every else _is_set, np.uint8)
     objects = through(np.asarray, np.uint32) if choice.instances else None
-    return Foreground(mask=mask, objects=objects, present=present, note=f"{name}: {note}")
+    return Foreground(mask=mask, objects=objects, present=present, note=signed or f"{name}: {note}")
 
 
 def _label_at(
@@ -243,6 +258,14 @@ class _IsIn:
         for value in self.values:
             mask |= plane == value
         return mask
+
+
+@dataclass(frozen=True, slots=True)
+class _IsAbove:
+    limit: int
+
+    def __call__(self, plane: NDArray[Any]) -> NDArray[np.bool_]:
+        return plane > self.limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import Volume
 from helaseg.io import CellRow, atomic_path
+from helaseg.io.json_file import read_record
 from helaseg.pipelines.classical import RunConfig, as_plain
 
 
@@ -22,7 +23,7 @@ def write_summary(
     steps: Sequence[StepCost],
 ) -> None:
     """Write ``run.json``: what was done, with what, how long it took."""
-    overview = json.loads((out / "overview.json").read_text())
+    overview = read_record(out / "overview.json", advice="remove it and run again")
     summary = {
         "name": volume.name,
         "grid": as_plain(volume.grid),

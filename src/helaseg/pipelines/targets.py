@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from helaseg._validate import as_zyx
-from helaseg.errors import DataFormatError
+from helaseg.errors import DataFormatError, ParameterError
 from helaseg.io import CellRow, atomic_path, find_image
+from helaseg.io.json_file import read_record
 
 #: Note beside a crop: where its cell is.
 TARGET_NAME = "target.json"
@@ -43,8 +44,9 @@ def read_target(crop: Path) -> tuple[float, float, float] | None:
     note = find_image(crop).resolve().parent / TARGET_NAME
     if not note.is_file():
         return None
+    advice = "remove it to take the cell in the middle"
     try:
-        return as_zyx("target_vx", json.loads(note.read_text(encoding="utf-8"))["target_vx"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"cannot read {note}: {error}; remove it to take the cell in the middle"
+        return as_zyx("target_vx", read_record(note, advice=advice).get("target_vx"))
+    except ParameterError as error:
+        msg = f"{note} does not say where the cell lies: {error}; {advice}"
         raise DataFormatError(msg) from error

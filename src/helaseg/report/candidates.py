@@ -16,6 +16,7 @@ from helaseg.core.grid import Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
 from helaseg.io import CellRow
+from helaseg.report.drawn import drawn
 from helaseg.report.pages import template, write_page
 from helaseg.report.pictures import grey_limits, stretched_grey
 from helaseg.report.style import NUCLEUS
@@ -61,7 +62,7 @@ def _described(volume: Volume, cell: CellRow) -> dict[str, Any]:
     return {
         "id": cell.id,
         "rank": cell.rank,
-        "picture": _picture(volume, cell),
+        "picture": drawn(f"cell {cell.id}", lambda: _picture(volume, cell)),
         "position": [v / 1000 for v in cell.centroid_nm],
         "radius_um": cell.radius_nm / 1000,
         "first": cell.first_slice,

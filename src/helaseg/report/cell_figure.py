@@ -25,6 +25,8 @@ from helaseg.report.surfaces import look_at, render_solids
 #: Pixels are joined to about this size: finer ones do not show in a panel of 400 px.
 _PIXEL_NM = 40.0
 _WIDTH_PX, _TOP_PX, _BOTTOM_PX = 1180, 560, 390
+#: A section is at least so wide and so high, however thin the specimen is.
+_LEAST_PX = 12.0
 #: How many invaginations are numbered on the map and listed.
 _N_LISTED = 5
 _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -143,20 +145,26 @@ def _draw_sections(
     z_um, y_um, x_um = (n * s / 1000 for n, s in zip(grid.shape, grid.voxel_size_nm, strict=True))
     left, bottom, gap, room = 58, _BOTTOM_PX + 48, 14, _TOP_PX - 84
     px = min(room / (y_um + z_um), (560 - left - gap) / (x_um + z_um))
+    across, down, depth = (max(v * px, _LEAST_PX) for v in (x_um, y_um, z_um))
     images = _raw_sections(raw, at_vx, grid)
     panels = (
-        ("xy", (left, bottom + z_um * px + gap), (x_um, y_um), (nucleus[z], cell[z])),
+        (
+            "xy",
+            (left, bottom + depth + gap, across, down),
+            (x_um, y_um),
+            (nucleus[z], cell[z]),
+        ),
         (
             "yz",
-            (left + x_um * px + gap, bottom + z_um * px + gap),
+            (left + across + gap, bottom + depth + gap, depth, down),
             (z_um, y_um),
             (nucleus[:, :, x].T, cell[:, :, x].T),
         ),
-        ("xz", (left, bottom), (x_um, z_um), (nucleus[:, y], cell[:, y])),
+        ("xz", (left, bottom, across, depth), (x_um, z_um), (nucleus[:, y], cell[:, y])),
     )
     limits = None if images is None else grey_limits(images["xy"])
-    for name, (x0, y0), (wide, high), (inner, outer) in panels:
-        ax = style.axes_at(figure, (x0, y0, wide * px, high * px))
+    for name, box, (wide, high), (inner, outer) in panels:
+        ax = style.axes_at(figure, box)
         if images is not None:
             ax.imshow(
                 stretched_grey(images[name], limits),

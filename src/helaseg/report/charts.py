@@ -226,7 +226,8 @@ def plot_scores(
     )
     if named:
         handles = [
-            Line2D([], [], color=c, marker="o", linestyle="", label=n) for n, c in colours.items()
+            Line2D([], [], color=c, marker="o", linestyle="", label=style.label_text(n))
+            for n, c in colours.items()
         ]
         figure.legend(handles=handles, loc="lower center", ncols=7, fontsize=9, frameon=False)
     return figure
@@ -266,7 +267,7 @@ def _draw_scores(
             middle = float(np.median(values))
             ax.plot([middle, middle], [place - 0.34, place + 0.34], color=style.INK, linewidth=1.6)
     # A name of two lines fits the row; one of more than 44 characters leaves the picture.
-    ax.set_yticks(range(len(rows)), [textwrap.fill(name, 44) for name in rows])
+    ax.set_yticks(range(len(rows)), [textwrap.fill(style.label_text(name), 44) for name in rows])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     if unit == "1":
         low = max(0.0, math.floor(lowest * 10 - 0.2) / 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,8 @@ from helaseg.report.comparison_figures import (
     plot_slice_scores,
     plotted_metrics,
 )
+from helaseg.report.drawn import Picture, drawn
 from helaseg.report.pages import template, write_page
-from helaseg.report.sections import Picture
 from helaseg.report.verdict import best_method, is_better_low, score_text, verdict
 
 #: What the curves and the short tables show, by the start of the name: one overlap, one
@@ -143,9 +144,10 @@ def _best_cells(columns: Mapping[str, ScoreTable]) -> Iterator[set[int]]:
 def _chart(comparison: Comparison) -> Picture | None:
     if len(comparison.slices) < 2:
         return None
-    figure = plot_slice_scores(comparison, plotted_metrics(comparison, _SHOWN))
-    return Picture(
-        uri=style.chart_uri(figure),
+    metrics = plotted_metrics(comparison, _SHOWN)
+    return drawn(
+        "scores slice by slice",
+        lambda: style.chart_uri(plot_slice_scores(comparison, metrics)),
         caption="Scores from slice to slice. A cross above a panel: this method has no value "
         "where another one has, mostly since it found nothing. scores.csv has every metric.",
     )
@@ -238,18 +240,21 @@ def _legend(comparison: Comparison) -> list[dict[str, str]]:
 def _worst(comparison: Comparison, image: Volume | None) -> Iterator[dict[str, Any]]:
     """Pictures of the worst slices, method by method; a slice is drawn once."""
     words = tables.metric_words(comparison.main_metric)
-    drawn: dict[int, str] = {}
+    outlines: dict[int, Picture] = {}
     for name in comparison.methods:
         pictures = []
         for worst in (w for w in comparison.worst if w.method == name):
-            if worst.z not in drawn:
-                figure = plot_outlines(comparison, worst.z, image=image)
-                drawn[worst.z] = style.picture_uri(figure, quality=80)
+            if worst.z not in outlines:
+                outlines[worst.z] = drawn(
+                    f"outlines in slice {worst.z}",
+                    lambda z=worst.z: style.picture_uri(  # type: ignore[misc]
+                        plot_outlines(comparison, z, image=image), quality=80
+                    ),
+                )
             others = _others_in(comparison, worst.z, name)
             caption = f"Slice {worst.z}: {words} {worst.value:.3f}"
-            pictures.append(
-                Picture(uri=drawn[worst.z], caption=f"{caption} ({others})" if others else caption)
-            )
+            caption = f"{caption} ({others})" if others else caption
+            pictures.append(dataclasses.replace(outlines[worst.z], caption=caption))
         if pictures:
             yield {"name": name, "pictures": pictures}
 

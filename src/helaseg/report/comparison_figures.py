@@ -106,7 +106,8 @@ def plot_slice_scores(comparison: Comparison, metrics: Sequence[str]) -> Figure:
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[-1].set_xlabel("slice (index in the ROI)")
     handles = [
-        Line2D([], [], color=c, linestyle=d, linewidth=2, label=n) for n, (c, d) in styles.items()
+        Line2D([], [], color=c, linestyle=d, linewidth=2, label=style.label_text(n))
+        for n, (c, d) in styles.items()
     ]
     if comparison.split.poles:
         handles.append(Patch(color=_POLES, label="poles"))  # type: ignore[arg-type]
@@ -145,7 +146,7 @@ def plot_outlines(
         n * s / 1000 for n, s in zip(box.shape[1:], comparison.grid.voxel_size_nm[1:], strict=True)
     )
     scale = size_px / max(height_um, width_um)
-    wide, high = max(width_um * scale, 24), max(height_um * scale, 24)
+    wide, high = max(width_um * scale, 24.0), max(height_um * scale, 24.0)
     shape_px = (round(high), round(wide))
     figure = style.new_figure(wide, high)
     ax = figure.add_axes((0, 0, 1, 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from helaseg._validate import as_int_zyx, as_zyx
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import Detection, Track
 from helaseg.core.results import SegmentationResult
 from helaseg.core.seams import Seam
 from helaseg.core.volume import Volume
-from helaseg.errors import DataFormatError, HelasegError
+from helaseg.errors import DataFormatError, HelasegError, ParameterError
 from helaseg.io import CellRow, open_volume, read_cells_csv, read_detections_csv
+from helaseg.io.json_file import read_record
 from helaseg.io.seam_table import read_seams_csv
 
 _ROI_FOLDER = re.compile(r"roi_(\d+)(?:_|$)")
@@ -147,23 +148,22 @@ def on_grid(raw: Volume, grid: Grid) -> Volume:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        msg = f"{path} must hold JSON, it cannot be read: {error}"
-        raise DataFormatError(msg) from error
-    return content if isinstance(content, dict) else {}
+    return read_record(path, advice="remove it and run again")
 
 
 def _grid(info: Mapping[str, Any]) -> Grid | None:
     """The grid of the whole volume, from the keys ``grid`` or ``input``."""
     for part in (info.get("grid"), info.get("input")):
         if isinstance(part, Mapping) and "shape" in part and "voxel_size_nm" in part:
-            return Grid(
-                shape=tuple(part["shape"]),
-                voxel_size_nm=tuple(part["voxel_size_nm"]),
-                offset_nm=tuple(part.get("offset_nm") or (0.0, 0.0, 0.0)),
-            )
+            try:
+                return Grid(
+                    shape=as_int_zyx("shape", part["shape"]),
+                    voxel_size_nm=as_zyx("voxel_size_nm", part["voxel_size_nm"], positive=True),
+                    offset_nm=as_zyx("offset_nm", part.get("offset_nm") or (0.0, 0.0, 0.0)),
+                )
+            except ParameterError as error:
+                msg = f"run.json does not state the grid of its volume ({error}); run again"
+                raise DataFormatError(msg) from error
     return None
 
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 import helaseg
 from helaseg.core.objects import CellFlag
 from helaseg.core.results import Provenance, SegmentationResult
@@ -19,16 +17,22 @@ from helaseg.io import CellRow, atomic_path, read_segmentation
 from helaseg.report import style, tables
 from helaseg.report.cell_figure import plot_cell_shape
 from helaseg.report.charts import plot_scores, plot_tracks, z_stretch
+from helaseg.report.drawn import Picture, drawn
 from helaseg.report.field import plot_field
 from helaseg.report.folder import RunFolder, on_grid, open_raw, read_run_folder
 from helaseg.report.pages import template, write_page
-from helaseg.report.sections import Picture, make_section
+from helaseg.report.sections import make_section
 
 # With more cells than this, a run's page shows one small picture of each, to stay light.
 _FULL_SECTIONS = 12
 
 #: The figure of the shape of a cell, beside its page.
 SHAPE_PICTURE = "shape.png"
+
+_SHAPE_CAPTION = (
+    "Shape: sections through the middle of the nucleus, the nucleus in its cell, and the distance "
+    "of the nuclear envelope to the fitted ellipsoid on an equal-area map."
+)
 
 _CITATIONS = (
     "Karabağ C, Jones ML, Reyes-Aldasoro CC. Volumetric semantic instance segmentation of the "
@@ -92,16 +96,22 @@ def write_segment_report(folder: str | Path, *, raw: Volume | None = None) -> Pa
     picture.unlink(missing_ok=True)
     shape = None
     if any(record.nucleus_px for record in result.slices):
-        shape = plot_cell_shape(result, raw=raw)
-        with atomic_path(picture) as target:
-            target.write_bytes(style.png_bytes(shape))
+        shape = drawn("shape", lambda: _write_shape(picture, result, raw), caption=_SHAPE_CAPTION)
     return write_page(
         folder / "report.html", render_segment(result, raw=raw, name=name, shape=shape)
     )
 
 
+def _write_shape(path: Path, result: SegmentationResult, raw: Volume | None) -> str:
+    """Write the figure of the shape of a cell; its data address for the page."""
+    figure = plot_cell_shape(result, raw=raw)
+    with atomic_path(path) as target:
+        target.write_bytes(style.png_bytes(figure))
+    return style.picture_uri(figure)
+
+
 def render_segment(
-    result: SegmentationResult, *, raw: Volume | None, name: str, shape: Figure | None = None
+    result: SegmentationResult, *, raw: Volume | None, name: str, shape: Picture | None = None
 ) -> str:
     """The page of one ROI as text (see `write_segment_report`)."""
     learned = result.provenance is not None and "predict" in result.provenance.config
@@ -317,29 +327,39 @@ def _place(cell: CellRow) -> dict[str, Any]:
 def _field(run: RunFolder) -> Picture | None:
     if run.grid is None or (run.overview is None and not run.tracks):
         return None
-    figure = plot_field(
-        run.overview,
-        run.tracks,
-        grid=run.grid,
-        rois=run.rois,
-        pixel_nm=run.overview_pixel_nm,
-        z=run.overview_z,
-        size_px=900,
-    )
+    grid = run.grid
+
+    def draw() -> str:
+        figure = plot_field(
+            run.overview,
+            run.tracks,
+            grid=grid,
+            rois=run.rois,
+            pixel_nm=run.overview_pixel_nm,
+            z=run.overview_z,
+            size_px=900,
+        )
+        return style.picture_uri(figure, dpi=style.DPI, quality=84)
+
     caption = "The field with the cells found" if run.tracks else "The field"
     if run.overview_z is not None and run.tracks:
         caption += "; a dashed cell lies before or after this slice"
-    return Picture(uri=style.picture_uri(figure, dpi=style.DPI, quality=84), caption=caption + ".")
+    return drawn("field", draw, caption=caption + ".")
 
 
 def _tracks(run: RunFolder) -> Picture | None:
     if run.grid is None or not run.tracks:
         return None
-    stretch = z_stretch(run.grid)
+    grid = run.grid
+    stretch = z_stretch(grid)
     caption = "The cells in space; each ring is one detection with its distance to the background."
     if stretch != 1:
         caption += f" z is stretched ×{stretch:g}."
-    return Picture(uri=style.chart_uri(plot_tracks(run.tracks, run.grid)), caption=caption)
+    return drawn(
+        "cells in space",
+        lambda: style.chart_uri(plot_tracks(run.tracks, grid)),
+        caption=caption,
+    )
 
 
 def _track_data(run: RunFolder) -> dict[str, Any] | None:
@@ -384,8 +404,9 @@ def _scores(
         not row.metric.startswith("number of") and row.unit in ("", "px", "nm", "um")
         for row in rows
     ):
-        chart = Picture(
-            uri=style.chart_uri(plot_scores(summed)),
+        chart = drawn(
+            "scores",
+            lambda: style.chart_uri(plot_scores(summed)),
             caption=("Scores of each cell" if of_cells else "Scores")
             + " against truth. A bar is the median, a cross in the margin an undefined score."
             + (" Median and mean are over the cells." if of_cells else ""),

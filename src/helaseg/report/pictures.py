@@ -23,8 +23,10 @@ from helaseg.report import style
 
 # Without an image the overlay is drawn on this grey.
 _EMPTY_GREY = 0.93
-# Thinner z panels than this share of the width are stretched, and say so.
-_THINNEST_PANEL = 0.12
+# z panels outside these shares of the width are stretched or shortened, and say so.
+_THINNEST_PANEL, _DEEPEST_PANEL = 0.12, 1.5
+# A picture is at least so wide and so high, however thin the specimen is.
+_LEAST_PX = 24.0
 
 
 def plot_overlay(
@@ -83,7 +85,7 @@ def plot_overlay(
     shape = next(a.shape for a in (grey, classes) if a is not None)
     height_um, width_um = (n * s / 1000 for n, s in zip(shape, grid.voxel_size_nm[1:], strict=True))
     scale = check_positive("size_px", size_px) / max(height_um, width_um)
-    wide, high = max(width_um * scale, 24), max(height_um * scale, 24)
+    wide, high = max(width_um * scale, _LEAST_PX), max(height_um * scale, _LEAST_PX)
     left, bottom, right, top = (64, 48, 18, 30 if title else 10) if axes else (0, 0, 0, 0)
     figure = style.new_figure(wide + left + right, high + bottom + top)
     total_w, total_h = wide + left + right, high + bottom + top
@@ -104,7 +106,7 @@ def plot_overlay(
         style.add_scale_bar(ax, width_um=width_um, height_um=height_um, font_size=size)
     if title:
         if axes:
-            ax.set_title(title, fontsize=11, color=style.INK, loc="left")
+            ax.set_title(style.label_text(title), fontsize=11, color=style.INK, loc="left")
         else:
             _caption(ax, title)
     if legend and labels is not None:
@@ -138,8 +140,9 @@ def plot_orthogonal(
     Returns
     -------
     Figure
-        Panels keep the aspect of the specimen, whatever the voxels' shape; if z
-        is so thin that it must be stretched, its axis says how much.
+        Panels keep the aspect of the specimen, whatever the voxels' shape; where z
+        is so thin or so deep that it must be stretched or shortened, its axis says
+        how much.
 
     Raises
     ------
@@ -165,32 +168,33 @@ def plot_orthogonal(
     limits = None if sections[0] is None else grey_limits(sections[0][0])
     z_um, y_um, x_um = (n * s / 1000 for n, s in zip(grid.shape, grid.voxel_size_nm, strict=True))
     longest = max(y_um, x_um)
-    stretch = max(1.0, _THINNEST_PANEL * longest / z_um)
-    depth = z_um * stretch
-    px = size_px / longest
+    shown = min(max(z_um / longest, _THINNEST_PANEL), _DEEPEST_PANEL)
+    stretch = shown * longest / z_um
+    px = check_positive("size_px", size_px) / longest
+    across, down, depth = (max(v * px, _LEAST_PX) for v in (x_um, y_um, z_um * stretch))
     left, bottom, top, gap = 64, 50, 30, 62
     # The title of a narrow yz panel needs room at its right.
-    right = max(18.0, 140 - depth * px)
-    total_w = left + (x_um + depth) * px + gap + right
-    total_h = bottom + (y_um + depth) * px + gap + top
+    right = max(18.0, 140 - depth)
+    total_w = left + across + depth + gap + right
+    total_h = bottom + down + depth + gap + top
     figure = style.new_figure(total_w, total_h)
-    z_name = "z" if stretch == 1 else f"z stretched ×{stretch:.1f},"
+    z_name = _axis_name(stretch)
     layout = {
-        "xy": (0, depth, x_um, y_um, ("x", "y"), (x_um, y_um)),
-        "yz": (1, depth, depth, y_um, (z_name, "y"), (z_um, y_um)),
-        "xz": (0, 0, x_um, depth, ("x", z_name), (x_um, z_um)),
+        "xy": (0, depth, across, down, ("x", "y"), (x_um, y_um)),
+        "yz": (1, depth, depth, down, (z_name, "y"), (z_um, y_um)),
+        "xz": (0, 0, across, depth, ("x", z_name), (x_um, z_um)),
     }
     places = ("z", "x", "y")
     for index, (name, (column, up, wide, high, labels_xy, extent)) in enumerate(layout.items()):
-        x0 = left + (x_um * px + gap if column else 0)
-        y0 = bottom + (up * px + gap if up else 0)
-        box = (x0 / total_w, y0 / total_h, wide * px / total_w, high * px / total_h)
+        x0 = left + (across + gap if column else 0)
+        y0 = bottom + (up + gap if up else 0)
+        box = (x0 / total_w, y0 / total_h, wide / total_w, high / total_h)
         ax = figure.add_axes(box)
         _draw_section(
             ax,
             *(None if s is None else s[index] for s in sections),
             extent_um=extent,
-            shape_px=(max(round(high * px), 1), max(round(wide * px), 1)),
+            shape_px=(round(high), round(wide)),
             limits=limits,
             names=labels_xy,
         )
@@ -198,9 +202,17 @@ def plot_orthogonal(
         where = (point[axis] + 0.5) * grid.voxel_size_nm[axis] / 1000
         ax.set_title(f"{name} at {places[index]} = {where:.2f} µm", fontsize=10, loc="left")
         if name == "xy":
-            style.add_scale_bar(ax, width_um=x_um, height_um=y_um)
+            if min(across, down) >= 160:
+                style.add_scale_bar(ax, width_um=x_um, height_um=y_um)
             _cross(ax, x=(point[2] + 0.5) * grid.voxel_size_nm[2], y=point[1] + 0.5, grid=grid)
     return figure
+
+
+def _axis_name(stretch: float) -> str:
+    """The z axis, and how much longer or shorter than the others it is drawn."""
+    if abs(stretch - 1) < 1e-9:
+        return "z"
+    return f"z stretched ×{stretch:.1f}," if stretch > 1 else f"z shortened to ×{stretch:.2g},"
 
 
 def _checked_slice(

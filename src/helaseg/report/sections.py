@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from helaseg.core.results import SegmentationResult, SliceRecord
 from helaseg.core.volume import LabelVolume, Volume
+from helaseg.errors import HelasegError
 from helaseg.report import style, tables
 from helaseg.report.charts import plot_slices
+from helaseg.report.drawn import Picture, drawn
 from helaseg.report.pictures import grey_limits, plot_orthogonal, plot_overlay
 
 # What the propagation did, for a person.
@@ -25,14 +26,6 @@ _EVENTS = {
     "ended": "nucleus ended",
     "absent": "no nucleus",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """A picture with its data address and what stands beneath it."""
-
-    uri: str
-    caption: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +56,7 @@ def make_section(
     n_overlays: int = 6,
     n_doubtful: int = 3,
     orthogonal: bool = True,
-    shape: Figure | None = None,
+    shape: Picture | None = None,
     size_px: int = 640,
     section_px: int = 700,
 ) -> CellSection:
@@ -81,8 +74,8 @@ def make_section(
         How many slices evenly over the cell, and how many of low confidence.
     orthogonal : bool
         Draw the sections along z, which reads every slice once.
-    shape : Figure, optional
-        The figure of its shape, see `helaseg.report.plot_cell_shape`.
+    shape : Picture, optional
+        Its shape, see `helaseg.report.plot_cell_shape`.
     size_px : int
         Longer side of an overlay.
     section_px : int
@@ -93,7 +86,7 @@ def make_section(
     doubtful = least_confident(result.slices, n_doubtful, away_from=even)
     middle = even[len(even) // 2]
     # One range of grey values, so that slices can be compared.
-    limits = None if raw is None else _common_limits([raw.slice(z) for z in even])
+    limits = _common_limits(raw, even)
     measurements = dict(result.measurements)
     key_numbers = tables.key_quantities(measurements)
     return CellSection(
@@ -106,7 +99,7 @@ def make_section(
         doubtful=[_overlay(result, raw, z, limits=limits, size_px=size_px) for z in doubtful],
         orthogonal=_orthogonal(result, raw, size_px=section_px) if orthogonal and present else None,
         slice_chart=_slice_chart(result),
-        shape=None if shape is None else _shape(shape),
+        shape=shape,
         slice_rows=tables.slice_rows(result.slices),
         grid=str(result.labels.grid),
         has_image=raw is not None,
@@ -158,16 +151,19 @@ def _overlay(
     limits: tuple[float, float] | None,
     size_px: int,
 ) -> Picture:
-    figure = plot_overlay(
-        _read(raw, z),
-        result.labels.slice(z),
-        result.labels.grid,
-        nucleus=result.nucleus.slice(z),
-        limits=limits,
-        axes=False,
-        legend=False,
-        size_px=size_px,
-    )
+    def draw() -> str:
+        figure = plot_overlay(
+            _read(raw, z),
+            result.labels.slice(z),
+            result.labels.grid,
+            nucleus=result.nucleus.slice(z),
+            limits=limits,
+            axes=False,
+            legend=False,
+            size_px=size_px,
+        )
+        return style.picture_uri(figure, quality=78)
+
     caption = f"Slice {z}, z = {(z + 0.5) * result.labels.grid.slice_nm / 1000:.2f} µm"
     record = next((r for r in result.slices if r.z == z), None)
     if record is not None:
@@ -177,64 +173,68 @@ def _overlay(
         if math.isfinite(record.envelope_thickness_nm):
             thickness = tables.number_text(record.envelope_thickness_nm, digits=2)
             caption += f"; envelope {thickness} nm"
-    return Picture(uri=style.picture_uri(figure, quality=78), caption=caption)
+    return drawn(f"outlines in slice {z}", draw, caption=caption)
 
 
 def _thumbnail(result: SegmentationResult, raw: Volume | None, z: int) -> str:
-    figure = plot_overlay(
-        _read(raw, z),
-        result.labels.slice(z),
-        result.labels.grid,
-        axes=False,
-        legend=False,
-        size_px=150,
-    )
-    return style.picture_uri(figure, quality=70)
+    def draw() -> str:
+        figure = plot_overlay(
+            _read(raw, z),
+            result.labels.slice(z),
+            result.labels.grid,
+            axes=False,
+            legend=False,
+            size_px=150,
+        )
+        return style.picture_uri(figure, quality=70)
+
+    return drawn("thumbnail", draw).uri
 
 
 def _orthogonal(result: SegmentationResult, raw: Volume | None, *, size_px: int) -> Picture | None:
     depth, rows, columns = result.labels.shape
     if depth < 2:
         return None
-    largest = max(result.slices, key=lambda r: (r.cell_px, r.nucleus_px), default=None)
-    z = depth // 2 if largest is None else largest.z
-    inside = np.argwhere(result.cell.slice(z))
-    if not len(inside):
-        # The nucleus alone was looked for.
-        inside = np.argwhere(result.nucleus.slice(z))
-    # The median of the columns and rows lies well inside most cells.
-    y, x = np.median(inside, axis=0).astype(int) if len(inside) else (rows // 2, columns // 2)
-    figure = plot_orthogonal(
-        raw, result.labels, nucleus=result.nucleus, at_vx=(z, int(y), int(x)), size_px=size_px
-    )
-    return Picture(
-        uri=style.picture_uri(figure, quality=80),
-        caption="Sections along the three axes through the cell, in the aspect of the specimen.",
-    )
+
+    def draw() -> str:
+        largest = max(result.slices, key=lambda r: (r.cell_px, r.nucleus_px), default=None)
+        z = depth // 2 if largest is None else largest.z
+        inside = np.argwhere(result.cell.slice(z))
+        if not len(inside):
+            # The nucleus alone was looked for.
+            inside = np.argwhere(result.nucleus.slice(z))
+        # The median of the columns and rows lies well inside most cells.
+        y, x = np.median(inside, axis=0).astype(int) if len(inside) else (rows // 2, columns // 2)
+        figure = plot_orthogonal(
+            raw, result.labels, nucleus=result.nucleus, at_vx=(z, int(y), int(x)), size_px=size_px
+        )
+        return style.picture_uri(figure, quality=80)
+
+    caption = "Sections along the three axes through the cell, in the aspect of the specimen."
+    return drawn("sections along the axes", draw, caption=caption)
 
 
 def _slice_chart(result: SegmentationResult) -> Picture | None:
     if not result.slices:
         return None
-    figure = plot_slices(result.slices, grid=result.labels.grid)
-    return Picture(
-        uri=style.chart_uri(figure),
+    return drawn(
+        "areas and confidence",
+        lambda: style.chart_uri(plot_slices(result.slices, grid=result.labels.grid)),
         caption="Areas of cell and nucleus, and confidence of the nucleus outline and of the "
         "place of its envelope (low where the cut grazes it), slice by slice.",
     )
 
 
-def _shape(figure: Figure) -> Picture:
-    return Picture(
-        uri=style.picture_uri(figure),
-        caption="Shape: sections through the middle of the nucleus, the nucleus in its cell, "
-        "and the distance of the nuclear envelope to the fitted ellipsoid on an equal-area map.",
-    )
-
-
-def _common_limits(slices: Sequence[NDArray[Any]]) -> tuple[float, float] | None:
+def _common_limits(raw: Volume | None, slices: Sequence[int]) -> tuple[float, float] | None:
     """Median of the grey limits of the slices; a blank one has none of its own."""
-    found = [limits for limits in map(grey_limits, slices) if limits and limits[0] < limits[1]]
+    if raw is None:
+        return None
+    try:
+        limits_of = [grey_limits(raw.slice(z)) for z in slices]
+    except (HelasegError, OSError):
+        # The picture of the slice that cannot be read says so.
+        return None
+    found = [limits for limits in limits_of if limits and limits[0] < limits[1]]
     if not found:
         return None
     low, high = np.median(found, axis=0)

@@ -7,6 +7,7 @@ chosen and nothing is kept alive between calls.
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import math
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
@@ -36,13 +38,42 @@ FAINT = "#8a8a8a"
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 
 DPI = 100
+#: Limits of any canvas: of one side and of all pixels, which take 4 bytes each.
+MAX_SIDE_PX, MAX_CANVAS_PX = 8000.0, 16e6
 
 
 def new_figure(width_px: float, height_px: float) -> Figure:
-    """An empty white figure of a size in pixels (at 100 dots per inch)."""
-    figure = Figure(figsize=(width_px / DPI, height_px / DPI), dpi=DPI, facecolor="white")
+    """An empty white figure of a size in pixels (at 100 dots per inch).
+
+    What would be larger than `MAX_SIDE_PX` or `MAX_CANVAS_PX` is made smaller as a whole, so
+    that no picture takes more than some 100 MB, whatever is drawn.
+    """
+    shrink = min(
+        1.0,
+        MAX_SIDE_PX / max(width_px, height_px),
+        math.sqrt(MAX_CANVAS_PX / (width_px * height_px)),
+    )
+    size = (max(width_px * shrink, 1.0) / DPI, max(height_px * shrink, 1.0) / DPI)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def label_text(text: str) -> str:
+    """Prepare a name that a person chose for a figure.
+
+    A dollar sign is no formula, and a character that the font of figures lacks is
+    shown by its number, such as U+65E5: pages show the name itself.
+    """
+    known = _characters()
+    shown = (c if ord(c) in known else f"U+{ord(c):04X} " for c in text if c.isprintable())
+    return "".join(shown).strip().replace("$", r"\$")
+
+
+@functools.cache
+def _characters() -> frozenset[int]:
+    """Characters of the font that matplotlib brings along."""
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def axes_at(figure: Figure, box_px: tuple[float, float, float, float], **settings: Any) -> Axes:
