@@ -165,6 +165,32 @@ def test_otsu_is_the_best_of_all_thresholds(image):
     assert (image > threshold).any()
 
 
+@pytest.mark.parametrize("dtype", ["i2", "u2", "i4", ">i4", "u4", "i8", "u8"])
+def test_types_of_any_width_are_divided_alike(rng, dtype):
+    for _ in range(40):
+        levels = np.sort(rng.choice(40, 4, replace=False))
+        narrow = rng.choice(levels, (1, 60)).astype(np.uint8)
+        wide = narrow.astype(dtype)
+        assert otsu_threshold(wide) == otsu_threshold(narrow)
+        assert multi_otsu(wide, classes=3) == multi_otsu(narrow, classes=3)
+
+
+@pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8"])
+def test_levels_at_the_ends_of_a_type_are_exact(dtype):
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    image = np.array([[low, low + 1, low + 2, high - 1, high, high]], dtype)
+    assert otsu_threshold(image) == low + 2
+    assert multi_otsu(image, classes=3)[0] in (low, low + 1, low + 2)
+    near = np.array([[high - 5, high - 4, high - 1, high]], dtype)
+    assert otsu_threshold(near) == high - 4
+
+
+def test_many_levels_with_far_ones_among_them_still_have_all_classes(rng):
+    image = np.append(rng.choice(2**17, 4000), 2**40)[None]
+    first, second = multi_otsu(image, classes=3)
+    assert first < second < 2**40
+
+
 def test_otsu_of_a_mask_sees_only_the_mask(rng):
     image = two_hills(rng)
     mask = rng.random(image.shape) < 0.5

@@ -78,7 +78,7 @@ def histogram(
 def otsu_threshold(
     image: ArrayLike, *, mask: ArrayLike | None = None, bins: int = 256
 ) -> int | float:
-    """Grey value that parts an image into dark and bright (``image > threshold``).
+    """Find the grey value that divides an image into dark and bright (``image > threshold``).
 
     Parameters
     ----------
@@ -87,15 +87,15 @@ def otsu_threshold(
     mask : array, shape of `image`, optional
         True = considered.
     bins : int
-        Bins for floats and for integers of 32 and 64 bits, see `histogram`;
-        images of 8 and 16 bits have one bin per grey level.
+        Bins for floats, see `histogram`. Integers of any width are counted level by
+        level, so that equal images of different types are divided alike.
 
     Returns
     -------
     int or float
-        The highest grey level of the dark class for integers of 8 and 16 bits;
-        otherwise the centre of the highest bin of the dark class. A constant
-        image gives its value.
+        The highest grey level of the dark class for integers. For floats it is the
+        centre of the highest bin of the dark class: values in the upper half of that
+        bin are above it. A constant image gives its value.
 
     Raises
     ------
@@ -114,12 +114,12 @@ def otsu_threshold(
     IEEE Transactions on Systems, Man, and Cybernetics 9(1), 62-66.
     doi:10.1109/TSMC.1979.4310076
     """
-    counts, centres = _occupied(*histogram(image, bins=bins, mask=mask))
+    counts, centres = _grey_levels(image, bins=bins, mask=mask)
     if counts.size == 1:
         return centres[0].item()
     below = np.cumsum(counts)[:-1].astype(float)
     above = np.cumsum(counts[::-1])[::-1][1:].astype(float)
-    moments = counts * centres.astype(float)
+    moments = counts * _as_floats(centres)
     mean_below = np.cumsum(moments)[:-1] / below
     mean_above = np.cumsum(moments[::-1])[::-1][1:] / above
     variance = below * above * (mean_below - mean_above) ** 2
@@ -129,7 +129,7 @@ def otsu_threshold(
 def multi_otsu(
     image: ArrayLike, *, classes: int = 3, mask: ArrayLike | None = None, bins: int = 256
 ) -> tuple[int | float, ...]:
-    """Grey values that part an image into several classes.
+    """Find the grey values that divide an image into several classes.
 
     Parameters
     ----------
@@ -140,14 +140,14 @@ def multi_otsu(
     mask : array, shape of `image`, optional
         True = considered.
     bins : int
-        As in `otsu_threshold`; a 16-bit image with more grey levels than `bins`
-        between its extremes is counted in at most `bins` groups of equally many
-        levels.
+        As in `otsu_threshold`; integers of which more than `bins` (and 256) grey levels
+        occur are counted in at most `bins` groups of equally many levels.
 
     Returns
     -------
     tuple of int or float, length ``classes - 1``
-        Increasing thresholds; class k has ``t[k - 1] < value <= t[k]``. With
+        Increasing thresholds; class k has ``t[k - 1] < value <= t[k]``, where the
+        thresholds of integers are levels that occur, those of floats centres of bins. With
         fewer occupied bins than classes the largest value fills up the tuple,
         so that a constant image gives its value ``classes - 1`` times.
 
@@ -172,16 +172,44 @@ def multi_otsu(
     if classes < 2:
         msg = f"'classes' must be at least 2, got {classes!r}"
         raise ParameterError(msg)
-    counts, centres = _occupied(*histogram(image, bins=bins, mask=mask))
-    values = centres.astype(float)
-    n_levels = int(centres[-1] - centres[0]) + 1 if centres.dtype.kind == "i" else 0
-    if n_levels > max(bins, 256):
-        counts, values, centres = _group_levels(counts, centres, width=-(-n_levels // bins))
+    counts, centres = _grey_levels(image, bins=bins, mask=mask)
+    values = _as_floats(centres)
+    if centres.dtype.kind in "ui" and counts.size > max(bins, 256):
+        counts, values, centres = _group_levels(counts, centres, bins=bins, least=classes)
     if counts.size < classes:
         found = [c.item() for c in centres[:-1]]
         return tuple(found + [centres[-1].item()] * (classes - 1 - len(found)))
     ends = _best_partition(counts, values, classes)
     return tuple(centres[e].item() for e in ends)
+
+
+def _grey_levels(
+    image: ArrayLike, *, bins: int, mask: ArrayLike | None
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Count the grey values that occur: levels of integers of any width, bins of floats."""
+    array = np.asarray(image)
+    if array.dtype.kind not in "ui" or array.dtype.itemsize <= 2 or array.size == 0:
+        return _occupied(*histogram(image, bins=bins, mask=mask))
+    values = as_array("image", array)
+    low, high = int(values.min()), int(values.max())
+    if high - low < 1 << 16:
+        # Counting is faster than sorting.
+        counts, shifts = _occupied(
+            *histogram((values - values.dtype.type(low)).astype(np.uint16), bins=bins, mask=mask)
+        )
+        levels = np.array([low + int(s) for s in shifts], values.dtype.newbyteorder("="))
+        return counts, levels
+    histogram(values, bins=bins, mask=mask)  # checks its arguments
+    chosen = values if mask is None else values[as_mask("mask", mask)]
+    levels, counts = np.unique(chosen, return_counts=True)
+    return counts.astype(np.int64), levels
+
+
+def _as_floats(levels: NDArray[Any]) -> NDArray[np.float64]:
+    """Levels as floats; what those could not tell apart is measured from the smallest."""
+    if levels.dtype.kind in "ui" and max(abs(int(levels[0])), abs(int(levels[-1]))) >= 1 << 52:
+        return np.array([int(v) - int(levels[0]) for v in levels], np.float64)
+    return levels.astype(np.float64)
 
 
 def _count_levels(
@@ -270,14 +298,20 @@ def _occupied(
 
 
 def _group_levels(
-    counts: NDArray[np.int64], centres: NDArray[np.int64], *, width: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Counts, mean grey level and highest occupied level of groups of `width` levels."""
-    group = (centres - centres[0]) // width
+    counts: NDArray[np.int64], centres: NDArray[Any], *, bins: int, least: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[Any]]:
+    """Counts, mean grey level and highest occupied level of groups of equally many levels."""
+    low, high = int(centres[0]), int(centres[-1])
+    width = -(-(high - low + 1) // bins)
+    group = np.array([(int(v) - low) // width for v in centres])
+    if len(set(group.tolist())) < least:
+        # A few far levels leave the others in one group: as many occupied levels in each.
+        group = np.arange(counts.size) * bins // counts.size
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     lasts = np.append(starts[1:], counts.size) - 1
     grouped = np.add.reduceat(counts, starts)
-    return grouped, np.add.reduceat(counts * centres, starts) / grouped, centres[lasts]
+    values = _as_floats(centres)
+    return grouped, np.add.reduceat(counts * values, starts) / grouped, centres[lasts]
 
 
 def _best_partition(

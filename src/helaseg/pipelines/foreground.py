@@ -177,7 +177,7 @@ def as_foreground(
         note = f"{name}: probabilities, foreground from {choice.threshold:g} on"
         return Foreground(mask=through(_Threshold(name, choice.threshold), np.uint8), note=note)
     signed = ""
-    if np.dtype(data.dtype).kind == "i" and min(int(np.min(data[k])) for k in places.values()) < 0:
+    if np.dtype(data.dtype).kind == "i" and any(np.min(data[k]) < 0 for k in places.values()):
         # Masks of signed bytes; other negative labels are refused there.
         reading = read_mask_values(data, name=name)
         data, signed = AboveArray(data, above=reading.above), reading.note
