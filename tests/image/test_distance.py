@@ -217,6 +217,24 @@ def test_the_number_of_threads_does_not_matter(rng, monkeypatch, shape, spacing)
 
 
 @pytest.mark.parametrize("unit", [1.0, 10.0])
+@pytest.mark.parametrize(
+    "spacing", [(2, 1, 3), (1, 1, 1), (50, 10, 10), (3, 2, 1), (0.2, 0.1, 0.3), (50, 28.08, 28.08)]
+)
+def test_of_equally_near_voxels_the_lowest_z_then_x_then_y_is_taken(spacing):
+    whole = np.rint(np.array(spacing) * 100).astype(np.int64)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        mask = np.ones((4, 4, 4), bool)
+        mask.ravel()[rng.permutation(64)[:3]] = False
+        _, indices = distance_transform(mask, spacing=spacing, return_indices=True)
+        sources, places = np.argwhere(~mask), np.argwhere(mask)
+        squared = (((sources[None] - places[:, None]) * whole) ** 2).sum(axis=-1)
+        for place, row in zip(places, squared, strict=True):
+            want = min(sources[row == row.min()].tolist(), key=lambda q: (q[0], q[2], q[1]))
+            got = np.unravel_index(indices[tuple(place)], mask.shape)
+            assert [int(v) for v in got] == want
+
+
 @pytest.mark.parametrize("share", [0.6, 0.97, 1.0])
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (25.0, 1.0), (2.3, 0.4)])
 def test_kernels_agree_with_their_python_form(rng, share, weights, unit):
@@ -243,6 +261,24 @@ def test_kernels_agree_with_their_python_form(rng, share, weights, unit):
                 np.testing.assert_allclose(got, want, rtol=2e-7)
 
 
+@pytest.mark.parametrize(
+    "spacing", [(2, 1, 3), (1, 1, 1), (50, 10, 10), (3, 2, 1), (0.2, 0.1, 0.3), (50, 28.08, 28.08)]
+)
+def test_of_equally_near_voxels_the_lowest_z_then_x_then_y_is_taken(spacing):
+    whole = np.rint(np.array(spacing) * 100).astype(np.int64)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        mask = np.ones((4, 4, 4), bool)
+        mask.ravel()[rng.permutation(64)[:3]] = False
+        _, indices = distance_transform(mask, spacing=spacing, return_indices=True)
+        sources, places = np.argwhere(~mask), np.argwhere(mask)
+        squared = (((sources[None] - places[:, None]) * whole) ** 2).sum(axis=-1)
+        for place, row in zip(places, squared, strict=True):
+            want = min(sources[row == row.min()].tolist(), key=lambda q: (q[0], q[2], q[1]))
+            got = np.unravel_index(indices[tuple(place)], mask.shape)
+            assert [int(v) for v in got] == want
+
+
 @pytest.mark.parametrize("share", [0.6, 0.97, 1.0])
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (25.0, 1.0), (2.3, 0.4)])
 def test_kernels_of_the_nearest_agree_with_their_python_form(rng, share, weights):
@@ -253,7 +289,7 @@ def test_kernels_of_the_nearest_agree_with_their_python_form(rng, share, weights
         squared = np.empty(mask.shape, dtype=np.float32)
         index = np.empty(mask.shape, dtype=np.int64)
         form(nearest.nearest_in_slices)(mask, weight_y, 1.0, squared, index)
-        form(nearest.nearest_across_slices)(weight_z, squared, index)
+        form(nearest.nearest_across_slices)(weight_z, weight_y, 1.0, squared, index)
         roots = squared.ravel().copy()
         form(kernels.roots)(roots, 10.0)
         results.append((squared, index, roots))
@@ -416,7 +452,7 @@ def test_wrong_arguments_are_refused():
     ],
 )
 def test_an_out_that_does_not_fit_is_refused(out, came):
-    with pytest.raises(ParameterError, match=rf"'out' must be a writable .* got {came}; leave"):
+    with pytest.raises(ParameterError, match=rf"'out' must be a writable .* got {came}; omit"):
         distance_transform(np.ones((2, 2)), out=out)
 
 

@@ -102,15 +102,20 @@ def nearest_in_slices(mask, weight_y, weight_x, out, index):
 
 
 @kernel
-def nearest_across_slices(weight_z, squared, index):
+def nearest_across_slices(weight_z, weight_y, weight_x, squared, index):
     """Extend `nearest_in_slices` to the whole volume, in place.
 
     Parameters
     ----------
-    weight_z : float64
+    weight_z, weight_y, weight_x : float64
     squared : (D, H, W) float32, in and out
     index : (D, H, W) int32 or int64, in and out
         Of equally near False voxels the one in the lowest slice.
+
+    Notes
+    -----
+    Squared distances inside the slices are computed again from `index`: float32 would
+    make some equal that are not, and some unequal that are.
     """
     depth, height, width = squared.shape
     lines = np.empty((TILE, depth), dtype=np.float64)
@@ -121,8 +126,16 @@ def nearest_across_slices(weight_z, squared, index):
             n_lines = min(TILE, width - x0)
             for z in range(depth):
                 for t in range(n_lines):
-                    lines[t, z] = squared[z, y, x0 + t]
-                    origins[t, z] = index[z, y, x0 + t]
+                    origin = np.int64(index[z, y, x0 + t])
+                    origins[t, z] = origin
+                    if origin < 0:
+                        lines[t, z] = np.inf
+                        continue
+                    place = origin - z * height * width
+                    row = place // width
+                    up = np.float64(row - y)
+                    along = np.float64(place - row * width - x0 - t)
+                    lines[t, z] = up * up * weight_y + weight_x * (along * along)
             for t in range(n_lines):
                 _best_sites(lines[t], depth, weight_z, sites)
                 for z in range(depth):

@@ -56,9 +56,10 @@ def watershed(
         Largest number of axes in which two neighbours differ by one:
         2-D: 1 = 4 neighbours, 2 = 8; 3-D: 1 = 6, 2 = 18, 3 = 26.
     lines : bool
-        Leave a line of 0, one voxel wide, where two labels meet; thicker only
-        where several lines join. Markers that touch each other keep their
-        labels and get no line between them.
+        Leave a line of 0, one voxel wide, where two floods meet; thicker only
+        where several lines join. Voxels of markers never become a line: where
+        markers touch each other, no line lies between them, and where a flood
+        meets a marker, the line takes voxels of the flood alone.
     out : int32 array of the same shape, optional
         C-contiguous array to write into; it is returned.
 
