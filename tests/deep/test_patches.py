@@ -46,6 +46,15 @@ def test_as_few_windows_as_cover_the_axis() -> None:
     assert axis_windows(7, size=40, overlap=10).starts == (0,)
 
 
+@pytest.mark.parametrize("n", [17, 40, 41, 59, 100, 333])
+@pytest.mark.parametrize(("size", "overlap", "step"), [(16, 3, 4), (14, 5, 8), (16, 0, 16)])
+def test_windows_start_on_the_grid_of_the_halvings(n: int, size: int, overlap: int, step: int):
+    windows = axis_windows(n, size=size, overlap=overlap, step=step)
+    assert all(start % step == 0 for start in windows.starts)
+    assert np.diff(windows.starts).max() <= size - overlap
+    assert windows.starts[-1] < n <= windows.starts[-1] + size
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
 def test_mirrored_is_what_numpy_pads(n: int) -> None:
     pad = 3 * n + 2
@@ -61,7 +70,7 @@ def test_a_volume_has_all_combinations() -> None:
 
 
 def test_windows_that_cannot_move_are_refused() -> None:
-    with pytest.raises(ParameterError, match="'overlap' must be at least 0 and below the window"):
+    with pytest.raises(ParameterError, match="'overlap' must be at least 0 and leave 1 of the 4"):
         axis_windows(10, size=4, overlap=4)
     with pytest.raises(ParameterError, match="must have voxels, got 0"):
         axis_windows(0, size=4)

@@ -87,16 +87,21 @@ def test_one_window_is_the_network_itself(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(found, 255 * expected.numpy(), atol=0.51)
 
 
-def test_windows_with_halo_are_the_network_on_the_whole_plane(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("shape", "overlap"), [((2, 80, 80), 0), ((1, 35, 59), 3), ((3, 61, 47), 5)]
+)
+def test_windows_with_halo_are_the_network_on_the_whole_plane(
+    rng: np.random.Generator, shape: tuple[int, int, int], overlap: int
+) -> None:
     made = network(KINDS["valid"])
-    # Windows that start at multiples of 4 halve the same pixels together.
-    aligned = dataclasses.replace(SMALL, overlap_px=0, patch_px=20)
-    source = rng.integers(0, 255, (2, 80, 80)).astype(np.uint8)
+    # Windows halve the same pixels together, whatever size and overlap are.
+    windows = dataclasses.replace(SMALL, overlap_px=overlap, patch_px=20, output="float16")
+    source = rng.integers(0, 255, shape).astype(np.uint8)
     small, large = (
         whole(Predictor(made, device="cpu", config=c), source)
-        for c in (aligned, PredictConfig(precision="float32"))
+        for c in (windows, PredictConfig(precision="float32", output="float16"))
     )
-    assert np.abs(small.astype(int) - large).max() <= 1
+    np.testing.assert_array_equal(small, large)
 
 
 @pytest.mark.parametrize("kind", ["2-D", "2.5-D", "3-D"])

@@ -225,7 +225,7 @@ def test_a_line_of_pixels_is_refused():
     ],
 )
 def test_an_out_that_does_not_fit_is_refused(out, came):
-    with pytest.raises(ParameterError, match=rf"'out' must be a writable .* got {came}; leave"):
+    with pytest.raises(ParameterError, match=rf"'out' must be a writable .* got {came}; omit"):
         label(np.ones((2, 2)), out=out)
 
 

@@ -673,5 +673,5 @@ def test_a_volume_beyond_int32_is_refused_before_it_costs_memory():
     ],
 )
 def test_an_out_that_does_not_fit_is_refused(out, came):
-    with pytest.raises(ParameterError, match=rf"'out' must be a writable .* got {came}; leave"):
+    with pytest.raises(ParameterError, match=rf"'out' must be a writable .* got {came}; omit"):
         watershed(np.zeros((2, 3)), np.ones((2, 3), dtype=int), out=out)

@@ -54,7 +54,9 @@ class AxisWindows:
         return slice(self.starts[k], min(self.starts[k] + self.size, self.n))
 
 
-def axis_windows(n: int, *, size: int, overlap: int = 0, halo: int = 0) -> AxisWindows:
+def axis_windows(
+    n: int, *, size: int, overlap: int = 0, halo: int = 0, step: int = 1
+) -> AxisWindows:
     """Windows that cover an axis, spread evenly.
 
     Parameters
@@ -67,6 +69,9 @@ def axis_windows(n: int, *, size: int, overlap: int = 0, halo: int = 0) -> AxisW
         Least number of voxels that neighbouring outputs share.
     halo : int
         Voxels that the input of a window has more on either side.
+    step : int
+        Windows start at multiples of this. A network that halves its input sees it on a
+        grid of so many voxels: on one grid, windows give what the whole volume gives.
 
     Returns
     -------
@@ -76,12 +81,12 @@ def axis_windows(n: int, *, size: int, overlap: int = 0, halo: int = 0) -> AxisW
     Raises
     ------
     ParameterError
-        If the axis is empty or the overlap is not smaller than the window.
+        If the axis is empty, or the overlap leaves no step between windows.
 
     Notes
     -----
     1. As few windows as cover the axis with this overlap, the first at its start, the last at
-       its end, the others evenly between.
+       its end or up to a step beyond, the others evenly between.
     2. Weights rise linearly from the ends of a window over `overlap` voxels, and are divided
        by their sum over all windows. Windows of a volume lie on a grid, so that the weight of a
        voxel is the product of those along z, y and x: no map of sums is needed.
@@ -89,15 +94,21 @@ def axis_windows(n: int, *, size: int, overlap: int = 0, halo: int = 0) -> AxisW
     if n < 1:
         msg = f"an axis to predict must have voxels, got {n}"
         raise ParameterError(msg)
-    if not 0 <= overlap < size:
-        msg = f"'overlap' must be at least 0 and below the window of {size} voxels, got {overlap}"
+    if overlap < 0 or (n > size and size - overlap < step) or overlap >= size:
+        msg = (
+            f"'overlap' must be at least 0 and leave {step} of the {size} voxels of a window, "
+            f"got {overlap}"
+        )
         raise ParameterError(msg)
-    count = 1 if n <= size else 1 - (size - n) // (size - overlap)
-    last = max(n - size, 0)
-    starts = tuple(round(last * k / (count - 1)) for k in range(count)) if count > 1 else (0,)
+    starts: tuple[int, ...] = (0,)
+    if n > size:
+        # All in steps: from window to window at most, to the last window, and of each.
+        most, last = (size - overlap) // step, -(-(n - size) // step)
+        count = -(-last // most)
+        starts = tuple(step * round(last * k / count) for k in range(count + 1))
     ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1))
     shape = np.minimum(ramp, overlap + 1).astype(np.float64)
-    weights = np.zeros((count, size))
+    weights = np.zeros((len(starts), size))
     total = np.zeros(max(n, starts[-1] + size))
     for start in starts:
         total[start : start + size] += shape
@@ -127,14 +138,15 @@ def plan_patches(
     size: Sequence[int],
     overlap: Sequence[int] = (0, 0, 0),
     halo: Sequence[int] = (0, 0, 0),
+    step: Sequence[int] = (1, 1, 1),
 ) -> PatchPlan:
     """Windows that cover a volume.
 
     Parameters
     ----------
-    shape, size, overlap, halo : three int
-        Of the volume, of the output of a window, shared by neighbours, and what the input
-        has more on either side; in voxels along z, y, x.
+    shape, size, overlap, halo, step : three int
+        Of the volume, of the output of a window, shared by neighbours, what the input has
+        more on either side, and what starts are multiples of; in voxels along z, y, x.
 
     Returns
     -------
@@ -146,9 +158,10 @@ def plan_patches(
         as_int_zyx("size", size),
         as_int_zyx("overlap", overlap),
         as_int_zyx("halo", halo),
+        as_int_zyx("step", step),
         strict=True,
     )
-    z, y, x = (axis_windows(n, size=s, overlap=o, halo=h) for n, s, o, h in columns)
+    z, y, x = (axis_windows(n, size=s, overlap=o, halo=h, step=g) for n, s, o, h, g in columns)
     return PatchPlan(z=z, y=y, x=x)
 
 

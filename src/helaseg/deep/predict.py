@@ -54,8 +54,9 @@ class Predictor:
 
     def plan(self, shape: Sequence[int]) -> PatchPlan:
         """The windows of a volume of this shape."""
-        size, overlap, halo = zip(*(self._axis(k, n) for k, n in enumerate(shape)), strict=True)
-        return plan_patches(shape, size=size, overlap=overlap, halo=halo)
+        axes = (self._axis(k, n) for k, n in enumerate(shape))
+        size, overlap, halo, step = zip(*axes, strict=True)
+        return plan_patches(shape, size=size, overlap=overlap, halo=halo, step=step)
 
     def resident(self, source: Any) -> Tensor:
         """The whole volume on the device, as it was recorded (one byte per voxel)."""
@@ -182,12 +183,12 @@ class Predictor:
         ks = list(range(len(plan.z.starts)))
         return [ks[k : k + n] for k in range(0, len(ks), n)]
 
-    def _axis(self, axis: int, n: int) -> tuple[int, int, int]:
-        """Output, overlap and halo of windows along an axis of `n` voxels."""
+    def _axis(self, axis: int, n: int) -> tuple[int, int, int, int]:
+        """Output, overlap, halo and step of windows along an axis of `n` voxels."""
         shape, config = self.shape, self.config
         if axis == 0 and shape.n_axes == 2:
             halo = (shape.slices_in - shape.slices_out) // 2
-            return shape.slices_out, shape.slices_out // 2 if n > shape.slices_out else 0, halo
+            return shape.slices_out, shape.slices_out // 2 if n > shape.slices_out else 0, halo, 1
         wanted, overlap = (
             (config.depth_vx, config.overlap_slices)
             if axis == 0
@@ -197,9 +198,11 @@ class Predictor:
         # than one window goes in at once, and hardly a voxel more than needed is computed.
         count = 1 if n <= wanted + overlap else -(-(n - overlap) // (wanted - overlap))
         size = -(-(n + (count - 1) * overlap) // count)
-        length = shape.valid_length(size + shape.shrinks_by)
+        # Windows lie on the grid of the halvings, so neighbours are at least a step apart.
+        step = shape.multiple
+        length = shape.valid_length(max(size, step) + shape.shrinks_by)
         out = shape.output_length(length)
-        return out, min(overlap, out - 1) if n > out else 0, (length - out) // 2
+        return out, min(overlap, out - step) if n > out else 0, (length - out) // 2, step
 
 
 class _Download:
