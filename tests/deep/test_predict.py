@@ -101,7 +101,8 @@ def test_windows_with_halo_are_the_network_on_the_whole_plane(
         whole(Predictor(made, device="cpu", config=c), source)
         for c in (windows, PredictConfig(precision="float32", output="float16"))
     )
-    np.testing.assert_array_equal(small, large)
+    # Convolutions of other sizes round otherwise in the last bits.
+    np.testing.assert_allclose(small, large, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["2-D", "2.5-D", "3-D"])

@@ -9,8 +9,9 @@ import pytest
 import tifffile
 
 import helaseg
-from helaseg.errors import DataFormatError, MissingVoxelSizeError, ParameterError
-from helaseg.io import open_volume
+from helaseg.core.grid import Roi
+from helaseg.errors import DataFormatError, JobError, MissingVoxelSizeError, ParameterError
+from helaseg.io import check_unchanged, fingerprint, input_state, open_volume, to_uint8
 from helaseg.io.units import nm_per_unit
 
 ZERO = np.zeros((3, 8, 9), np.uint8)
@@ -209,3 +210,26 @@ def test_what_cannot_be_opened_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("helaseg.io.volumes.open_npy", refuse)
     with pytest.raises(DataFormatError, match=r"a\.npy cannot be opened: Permission denied"):
         open_volume(tmp_path / "a.npy", (1, 1, 1))
+
+
+# --- state of an input ----------------------------------------------------------
+
+
+def test_a_slice_that_changes_changes_the_state_of_the_input(tmp_path):
+    for z in range(40):
+        tifffile.imwrite(tmp_path / f"z{z:03d}.tif", ZERO[0])
+    volume = to_uint8(open_volume(tmp_path, (50, 10, 10)))
+    box = volume.crop(Roi(start=(0, 1, 1), stop=(40, 5, 5)))
+    states = [input_state(volume), input_state(box)]
+    check_unchanged(volume, states[0])
+    assert states == [input_state(volume), input_state(box)]
+    before = fingerprint(volume)
+    tifffile.imwrite(tmp_path / "z018.tif", ZERO[0] + 9)
+    assert fingerprint(volume) == before  # the slice is not in the sample
+    assert input_state(volume) != states[0]
+    assert input_state(box) != states[1]
+    with pytest.raises(JobError, match="changed while they were read; start again"):
+        check_unchanged(volume, states[0])
+    (tmp_path / "z018.tif").unlink()
+    with pytest.raises(DataFormatError, match=r"z018\.tif cannot be read any more"):
+        input_state(volume)

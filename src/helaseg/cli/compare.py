@@ -121,7 +121,7 @@ def compare(
             "target_vx": target_vx or read_target(roi),
         }
         key = fingerprint_of(
-            "compare", io.fingerprint(image), inputs, contents, choice, costs, settings, __version__
+            "compare", io.input_state(image), inputs, contents, choice, costs, settings, __version__
         )
         with output_folder(
             out, job="compare", fingerprint=key, overwrite=common.overwrite

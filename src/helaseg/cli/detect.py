@@ -85,7 +85,7 @@ def detect(
             rois=settings.rois,
             seed=settings.seed,
         )
-        key = fingerprint_of("detect", io.fingerprint(image), settings, __version__)
+        key = fingerprint_of("detect", io.input_state(image), settings, __version__)
         with output_folder(
             out, job="detect", fingerprint=key, overwrite=common.overwrite, beside=("crop",)
         ) as journal:
@@ -168,7 +168,7 @@ def crop(
         listed = [row.id for row in rows]
         rows = [row for row in rows if not ids or row.id in ids]
         plan = plan_crop(image.grid, [row.roi.shape for row in rows])
-        source = io.fingerprint(image)
+        source = io.input_state(image)
         claim: dict[str, Any] = {
             "job": "crop",
             "fingerprint": fingerprint_of("crop", source),

@@ -85,7 +85,7 @@ def predict(
             return
         key = fingerprint_of(
             "predict",
-            io.fingerprint(image),
+            io.input_state(image),
             checkpoint.digest(),
             settings,
             (tri_axis, keep, target_vx, format),

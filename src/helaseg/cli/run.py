@@ -37,7 +37,7 @@ def run(
     """
     with session(common, computes=True) as work:
         image = input_options.open(volume)
-        from helaseg.io import fingerprint, read_cells_csv, to_uint8
+        from helaseg.io import input_state, read_cells_csv, to_uint8
         from helaseg.pipelines import batch
 
         table = out / "cells.csv"
@@ -49,7 +49,7 @@ def run(
         )
         if common.dry_run:
             image = to_uint8(image)
-            key = batch.run_key(fingerprint(image), settings)
+            key = batch.run_key(input_state(image), settings)
             check_output(out, job="run", fingerprint=key, overwrite=common.overwrite)
             measured = calibrate(image)
             show(plan.text(common, slowness=measured.slowness) + "\n" + measured.text)

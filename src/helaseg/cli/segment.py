@@ -88,7 +88,7 @@ def segment(
         image = io.to_uint8(image)
         key = fingerprint_of(
             "segment",
-            io.fingerprint(image),
+            io.input_state(image),
             settings,
             seed_slice,
             target_vx,

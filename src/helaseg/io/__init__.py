@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from helaseg.io.ome_zarr_write import write_ome_zarr
     from helaseg.io.pyramid import downsample
     from helaseg.io.results import read_segmentation, write_segmentation
-    from helaseg.io.sampling import fingerprint
+    from helaseg.io.sampling import check_unchanged, fingerprint, input_state
     from helaseg.io.tables import read_detections_csv, write_detections_csv
     from helaseg.io.tiff_write import write_tiff, write_tiff_slices
     from helaseg.io.volumes import open_volume
@@ -35,12 +35,14 @@ _PUBLIC = {
     "CellRow": "cell_table",
     "atomic_path": "atomic",
     "block_shape": "zarr_store",
+    "check_unchanged": "sampling",
     "create_label_zarr": "label_zarr",
     "downsample": "pyramid",
     "find_image": "method_files",
     "find_label_image": "method_files",
     "fingerprint": "sampling",
     "finish_pyramids": "label_zarr",
+    "input_state": "sampling",
     "is_class_image": "method_files",
     "open_volume": "volumes",
     "read_cells_csv": "cell_table",
@@ -65,12 +67,14 @@ __all__ = [
     "CellRow",
     "atomic_path",
     "block_shape",
+    "check_unchanged",
     "create_label_zarr",
     "downsample",
     "find_image",
     "find_label_image",
     "fingerprint",
     "finish_pyramids",
+    "input_state",
     "is_class_image",
     "open_volume",
     "read_cells_csv",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ class LazyArray(ABC):
         """The file that holds a slice, for messages; empty if there is only one."""
         return ""
 
+    def source_files(self) -> Iterable[Path]:
+        """Files that hold the voxels; those of the array that it is made of."""
+        return source_files_of(getattr(self, "base", None))
+
     def __getstate__(self) -> dict[str, Any]:
         # A process with another working folder must find the same file.
         return {k: v.absolute() if isinstance(v, Path) else v for k, v in self.__dict__.items()}
@@ -114,6 +119,10 @@ class MappedArray(LazyArray):
         need = offset + self.size * self.file_dtype.itemsize
         check_length(path, need)
 
+    def source_files(self) -> Iterable[Path]:
+        """The one file."""
+        return (self.path,)
+
     def _read(self, zs: range, ys: range, xs: range, out: NDArray[Any]) -> None:
         # A new map per read costs microseconds and needs no lock.
         try:
@@ -129,6 +138,14 @@ class MappedArray(LazyArray):
             msg = f"{self.path} cannot be read any more ({error}); put it back and start again"
             raise DataFormatError(msg) from error
         out[...] = whole[as_slice(zs), as_slice(ys), as_slice(xs)]
+
+
+def source_files_of(data: Any) -> Iterable[Path]:
+    """Files that hold the voxels of an array or of a view of it; none for one in memory."""
+    if isinstance(data, LazyArray):
+        return data.source_files()
+    base = None if isinstance(data, np.ndarray) else getattr(data, "base", None)
+    return () if base is None else source_files_of(base)
 
 
 def check_length(path: Path, need: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,10 @@ class ZarrArray(LazyArray):
         self._array: Any = None
         self._lock = threading.Lock()
         self._slabs: dict[tuple[range, range, range], _Slab] = {}
+
+    def source_files(self) -> Iterable[Path]:
+        """Metadata and chunks of the array."""
+        return (file for file in self.path.rglob("*") if file.is_file())
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

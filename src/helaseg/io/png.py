@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class PngStack(LazyArray):
     def source_of(self, z: int) -> str:
         """The file that holds a slice."""
         return str(self.files[z])
+
+    def source_files(self) -> Iterable[Path]:
+        """One file per slice."""
+        return self.files
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"files": tuple(f.absolute() for f in self.files)}

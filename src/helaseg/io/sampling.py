@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg.core.volume import LabelVolume, Sliceable, Volume
+from helaseg.errors import DataFormatError, JobError
+from helaseg.io.lazy import source_files_of
 
 
 def sample_slices(
@@ -43,6 +45,57 @@ def sample_slices(
         yield z, np.asarray(data[z, ::step, ::step])
 
 
+def input_state(volume: Volume | LabelVolume) -> str:
+    """Name the state of an input: it changes with every slice that changes.
+
+    Parameters
+    ----------
+    volume : Volume or LabelVolume
+        Any volume.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits of a SHA-256 over `fingerprint` and over name, size and
+        time of change of each file that holds voxels. An array in memory has no files.
+
+    Raises
+    ------
+    DataFormatError
+        If a file is not there any more.
+    """
+    digest = hashlib.sha256(fingerprint(volume).encode())
+    for line in sorted(_file_states(volume.data)):
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def check_unchanged(volume: Volume, state: str) -> None:
+    """Raise if an input is not in the state that `input_state` named.
+
+    Raises
+    ------
+    JobError
+        If a file changed since.
+    """
+    if input_state(volume) != state:
+        msg = (
+            f"the files of {volume.name!r} changed while they were read; start again with "
+            "--overwrite when they are complete"
+        )
+        raise JobError(msg)
+
+
+def _file_states(data: Any) -> Iterator[str]:
+    for file in source_files_of(data):
+        try:
+            state = file.stat()
+        except OSError as error:
+            msg = f"{file} cannot be read any more ({error.strerror}); put it back and start again"
+            raise DataFormatError(msg) from error
+        yield f"{file.name} {state.st_size} {state.st_mtime_ns}\n"
+
+
 def fingerprint(volume: Volume | LabelVolume) -> str:
     """A short name for the content of a volume, for provenance and resuming.
 
@@ -57,7 +110,7 @@ def fingerprint(volume: Volume | LabelVolume) -> str:
         16 hexadecimal digits of a SHA-256 over shape, type, voxel size, offset
         and the voxels of 8 thinned slices (at most 65536 pixels each). Equal
         volumes have equal fingerprints on any machine; an edit that misses the
-        sample is not noticed.
+        sample is not noticed, see `input_state`.
     """
     dtype = np.dtype(volume.data.dtype).newbyteorder("<")
     grid = volume.grid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,10 @@ class TiffStack(LazyArray):
     def source_of(self, z: int) -> str:
         """The file that holds a slice."""
         return str(self.pages[z].path)
+
+    def source_files(self) -> Iterable[Path]:
+        """The files of the pages, each once."""
+        return dict.fromkeys(place.path for place in self.pages)
 
     def __getstate__(self) -> dict[str, Any]:
         pages = tuple(dataclasses.replace(p, path=p.path.absolute()) for p in self.pages)

@@ -43,9 +43,11 @@ from helaseg.io import (
     CellRow,
     atomic_path,
     block_shape,
+    check_unchanged,
     create_label_zarr,
     fingerprint,
     finish_pyramids,
+    input_state,
     open_volume,
     read_cells_csv,
     remove_rooms,
@@ -138,8 +140,8 @@ def run(
     """
     config = config or RunConfig()
     out = Path(out)
-    source = fingerprint(volume)
-    key = run_key(source, config)
+    source, state = fingerprint(volume), input_state(volume)
+    key = run_key(state, config)
     _check_travels(volume, executor)
     with hold_output(out), make_executor(executor) as pool:
         journal = claim_output(out, job="run", fingerprint=key, overwrite=overwrite)
@@ -155,10 +157,11 @@ def run(
                 out,
                 journal,
                 job="run",
-                source=source,
+                source=state,
                 executor=threads,
                 progress=progress,
             )
+        check_unchanged(volume, state)
         for cell in cells:
             _add_costs(timer, journal.values(f"run/crop/{cell.id}"))
         folders = _segment_cells(volume, out, cells, config, journal, key, pool, timer, progress)
@@ -167,9 +170,9 @@ def run(
     return RunResult(out=out, cells=tuple(cells), segmentations=folders, steps=timer.steps)
 
 
-def run_key(source: str, config: RunConfig) -> str:
-    """What tells one run from another: fingerprint of the input, settings and version."""
-    return fingerprint_of("run", source, config, __version__)
+def run_key(state: str, config: RunConfig) -> str:
+    """Name a run by the state of its input, its settings and the version."""
+    return fingerprint_of("run", state, config, __version__)
 
 
 def _drop_others(cells: Sequence[CellRow], journal: Journal) -> None:

@@ -24,7 +24,7 @@ from helaseg.execution import (
     make_executor,
     ordered_map,
 )
-from helaseg.io import CellRow, atomic_path, fingerprint
+from helaseg.io import CellRow, atomic_path, input_state
 from helaseg.io.crop_files import CropFile, CropFormat, open_crop_file
 from helaseg.io.manifest import relative_names, write_manifest
 from helaseg.pipelines.targets import target_of, write_target
@@ -213,7 +213,7 @@ def crop_noted(
         How many boxes were cut.
     """
     prefix = f"{job}/crop/"
-    masked = None if mask is None else fingerprint(mask)
+    masked = None if mask is None else input_state(mask)
     prints = {c.id: fingerprint_of(source, c.roi, roi_name(c), format, masked) for c in cells}
     waiting = [c for c in cells if not journal.is_done(f"{prefix}{c.id}", prints[c.id])]
     kept = {f"{prefix}{k}" for k in ((c.id for c in cells) if listed is None else listed)}
