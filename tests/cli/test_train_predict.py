@@ -86,7 +86,9 @@ def test_training_leaves_a_network_with_its_story(
     ]
     before = (place / "model" / "best.safetensors").read_bytes()
     command = ["train", str(place / "set"), str(place / "model"), "--device", "cpu"]
+    (place / "model" / ".helaseg-writing-a").mkdir()  # as a kill leaves it
     assert main([*command, "--config", str(place / "train.toml")]) == 0
+    assert not list((place / "model").glob(".*"))
     assert "done earlier" in capsys.readouterr().out
     assert (place / "model" / "best.safetensors").read_bytes() == before
     assert main([*command, "--config", str(place / "train.toml"), "--seed", "5"]) == 2
@@ -120,10 +122,12 @@ def test_a_prediction_has_the_files_of_a_segmentation(
     assert probability.shape == (8, 40, 40)
     assert (tmp_path / "out" / "agreement.tif").exists() == bool(axes)
     assert "<html" in (tmp_path / "out" / "report.html").read_text()
-    assert not list((tmp_path / "out").glob(".scratch*"))
+    assert not list((tmp_path / "out").glob(".*"))
+    (tmp_path / "out" / ".helaseg-writing-a").mkdir()  # as a kill leaves it
     stamp = (tmp_path / "out" / "labels.tif").stat().st_mtime_ns
     assert main([*command, "--device", "cpu", "--quiet"]) == 0
     assert (tmp_path / "out" / "labels.tif").stat().st_mtime_ns == stamp
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_short_numbers_give_the_same_labels_but_for_few_voxels(place: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from helaseg.cli.session import session, show
 from helaseg.deep.extra import require_deep
 from helaseg.deep.predict_config import PredictConfig
 from helaseg.execution import fingerprint_of
+from helaseg.io.atomic import ROOM_PREFIX
 
 #: Names of the files, without their endings.
 OUTPUTS = (*SEGMENT_OUTPUTS, "probability", "agreement", "training")
@@ -98,8 +99,9 @@ def predict(
                 work.say(f"done earlier: {out}")
                 return
             remove_files(files_named(out, OUTPUTS))
-            # Arrays at the voxels of the network lie in a file until the labels are written.
-            with tempfile.TemporaryDirectory(dir=out, prefix=".scratch-") as scratch:
+            # Arrays at the voxels of the network lie in a file until the labels are written;
+            # by its name the folder is removed after a kill.
+            with tempfile.TemporaryDirectory(dir=out, prefix=ROOM_PREFIX) as scratch:
                 result = learned.predict(
                     image,
                     checkpoint,

@@ -19,6 +19,7 @@ from helaseg.deep.train_config import TrainConfig
 from helaseg.deep.unet_config import PRESETS
 from helaseg.errors import DataFormatError, JobError, ParameterError
 from helaseg.execution import claim_output, fingerprint_of, hold_output
+from helaseg.io import remove_rooms
 
 if TYPE_CHECKING:
     from helaseg.deep import Example, TrainingResult
@@ -118,6 +119,8 @@ def train(
         key = fingerprint_of("train", settings, digests, provenance)
         with no_trace_without_work(out), hold_output(out):
             journal = claim_output(out, job="train", fingerprint=key, overwrite=common.overwrite)
+            if process_rank() == 0:
+                remove_rooms(out)
             done = journal.is_done("train/network", key)
             # Not before the folder is claimed: after an error torchrun ends those that wait.
             world = World.join(device)
