@@ -18,7 +18,7 @@ from helaseg.core.results import Provenance, SegmentationResult
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import JobError
 from helaseg.execution import JOURNAL_NAME
-from helaseg.io import open_volume, read_cells_csv, write_tiff
+from helaseg.io import create_label_zarr, open_volume, read_cells_csv, write_tiff
 
 SIZE = ["--voxel-size-nm", "50,10,10"]
 
@@ -332,6 +332,38 @@ def test_info_without_voxel_size_says_what_to_give(
 ) -> None:
     assert main(["info", str(slices)]) == 0
     assert "not stated in the file: give --voxel-size-nm" in capsys.readouterr().out
+
+
+def test_info_describes_what_other_commands_refuse(
+    slices: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (slices / "z0003.tif").unlink()
+    tifffile.imwrite(slices / "z0000.tif", np.zeros((20, 30), np.uint8), photometric="miniswhite")
+    for z in (1, 2, 4, 5):
+        plane = np.zeros((20, 30), np.uint8)
+        tifffile.imwrite(slices / f"z{z:04d}.tif", plane, photometric="miniswhite")
+    assert main(["info", str(slices), "--voxel-size-nm", "5000,10,10"]) == 0
+    said = capsys.readouterr().out
+    assert "number 0 to 5, 1 missing: 3" in said
+    assert "is not plausible" in said
+    assert "white is stored as zero" in said
+    grid = Grid(shape=(4, 8, 8), voxel_size_nm=(50, 10, 10))
+    create_label_zarr(tmp_path / "cells.ome.zarr", grid, names=("cell", "nucleus"))
+    assert main(["info", str(tmp_path / "cells.ome.zarr")]) == 0
+    said = capsys.readouterr().out
+    assert "zarr with 2 images" in said
+    assert "image/labels/nucleus: 4 x 8 x 8 of uint16, voxels of 50 x 10 x 10 nm" in said
+
+
+def test_voxel_sizes_may_have_units_and_must_be_in_order(
+    slices: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["--voxel-size-nm", "0.1um,20nm,20nm"], ["--voxel-size-nm=100nm,200A,20"]):
+        assert main(["info", str(slices), *words]) == 0
+        assert "100 x 20 x 20 nm" in capsys.readouterr().out
+    assert main(["detect", str(slices), "out", "--voxel-size-nm", "20,20,100"]) == 2
+    assert "--voxel-size-nm 100,20,20?" in one_line(capsys.readouterr().err)
+    assert main(["info", str(slices), "--voxel-size-nm", "20furlong,20nm,1nm"]) == 2
 
 
 def test_info_of_ome_zarr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from helaseg.core.objects import CellFlag
@@ -128,3 +130,22 @@ def test_flags_are_words():
     flags = CellFlag.SMALL | CellFlag.NO_NUCLEUS
     assert tables.flag_words(flags) == ["smaller than a cell should be", "no nucleus found"]
     assert tables.flag_words(CellFlag.NONE) == []
+
+
+def test_measures_of_a_cut_cell_are_those_of_the_part_inside():
+    measured = {
+        "nucleus_volume_um3": 2.0,
+        "cell_volume_um3": 9.0,
+        "nucleus_to_cell_ratio": 0.22,
+        "nucleus_is_cut": 0,
+        "cell_is_cut": 1,
+        "cell_sphericity": math.nan,
+        "polarity_ratio": math.nan,
+    }
+    found = {q.name: q for q in tables.all_quantities(measured)}
+    assert found["cell volume"].note == found["nucleus to cell ratio"].note == "part inside"
+    assert not found["nucleus volume"].note
+    for name in ("cell sphericity", "polarity ratio"):
+        assert "cut by the border" in found[name].reason
+    whole = tables.all_quantities(measured | {"cell_is_cut": 0})
+    assert not any(q.note or q.reason for q in whole)

@@ -24,6 +24,7 @@ from helaseg.cells.refinement import refine_slice
 from helaseg.cells.vacuoles import fill_vacuoles, find_vacuoles
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
+from helaseg.core.seams import MIN_CUT
 from helaseg.errors import ParameterError
 from helaseg.execution import Progress, WorkerPool, make_executor, ordered_map
 
@@ -255,20 +256,28 @@ def label_cells(
 
 
 def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResult) -> CellFlag:
-    """What the working volumes say about the target cell."""
+    """Flag the target cell by what its working volume shows.
+
+    Cut is what lies on a face of the crop with `MIN_CUT` of its widest section or more.
+    """
     flags = nucleus.flags
     if not nucleus.found:
         flags |= CellFlag.NO_NUCLEUS
     # Slice by slice: a mask of the whole crop would be as large as its image.
     area = np.array([np.count_nonzero(part == 1) for part in cells])
-    # A speck of a protrusion in the outermost slice does not cut the cell.
-    enough = 0.05 * area.max(initial=0)
-    if area[0] > enough:
+    across_z, across_y, across_x = nucleus.grid.face_areas_nm2
+    enough_nm2 = max(MIN_CUT * area.max(initial=0) * across_z, 1e-9)
+    if area[0] * across_z >= enough_nm2:
         flags |= CellFlag.CUT_AT_FIRST_SLICE
-    if area[-1] > enough:
+    if area[-1] * across_z >= enough_nm2:
         flags |= CellFlag.CUT_AT_LAST_SLICE
-    sides = (cells[:, 0], cells[:, -1], cells[:, :, 0], cells[:, :, -1])
-    if any((side == 1).any() for side in sides):
+    sides = (
+        (cells[:, 0], across_y),
+        (cells[:, -1], across_y),
+        (cells[:, :, 0], across_x),
+        (cells[:, :, -1], across_x),
+    )
+    if any(np.count_nonzero(side == 1) * face >= enough_nm2 for side, face in sides):
         flags |= CellFlag.LEAVES_ROI
     if any(event in {"bridged", "blank"} for event in nucleus.events):
         flags |= CellFlag.BRIDGED_SLICES

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg.core.grid import Grid, Roi
-from helaseg.core.seams import Seam, SeamKind
+from helaseg.core.seams import MIN_CUT, Seam, SeamKind
 
 Contested = Mapping[tuple[int, int], tuple[int, NDArray[np.float64]]]
 
-#: Least part that is worth a line: of the widest section of a cell on a face of its
-#: crop, of the smaller of two cells that claim the same, of a section that comes and goes.
-MIN_CUT, MIN_SHARED, MIN_FLICKER = 0.02, 0.05, 0.3
+#: Least part that is worth a line: of the smaller of two cells that claim the same, of a
+#: section that comes and goes.
+MIN_SHARED, MIN_FLICKER = 0.05, 0.3
 #: Sections smaller than this part of the widest one flicker at every pole.
 FLICKER_SECTION = 0.1
 

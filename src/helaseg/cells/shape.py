@@ -148,6 +148,8 @@ def describe_cell(
     whole = _Sizes() if cell is None else _sizes(cell, grid, config.ruler_nm)
     centre = own.centroid_nm if cell is None else whole.centroid_nm
     way = np.subtract(own.centroid_nm, whole.centroid_nm)
+    if whole.is_cut or own.is_cut:
+        way = np.full(3, _NAN)  # the middle of a part says nothing of the whole
     radius_nm = 1000 * (whole.volume_um3 * 3 / (4 * math.pi)) ** (1 / 3)
     ellipsoid = fit_ellipsoid(nucleus, grid)
     coarse = join_voxels(nucleus, grid, voxel_nm=config.voxel_nm)

@@ -27,6 +27,7 @@ from helaseg.errors import HelasegError, HelasegWarning, JobError
 
 _NUMBER = r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?"
 _NUMBER_LIST = re.compile(f"{_NUMBER}(?:,{_NUMBER})+")
+_LENGTH = re.compile(rf"({_NUMBER})\s*([a-zA-ZµμåÅ]+)?")
 _OPTION = re.compile("--[^=]+")
 
 #: Command, where it lives, one line of help.
@@ -101,6 +102,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
 def split_lists(words: Sequence[str]) -> list[str]:
     """Let ``--shape 64,512,512`` mean ``--shape 64 512 512``, for any option.
 
+    Lengths of ``--voxel-size-nm`` may have units, such as ``0.1um,20nm,20nm``.
+
     Parameters
     ----------
     words : sequence of str
@@ -114,13 +117,30 @@ def split_lists(words: Sequence[str]) -> list[str]:
     result: list[str] = []
     for word in words:
         option, equals, value = word.partition("=")
-        if equals and option.startswith("--") and _NUMBER_LIST.fullmatch(value):
+        if equals and option == "--voxel-size-nm" and (sizes := _in_nm(value)):
+            result += [option, *sizes]
+        elif equals and option.startswith("--") and _NUMBER_LIST.fullmatch(value):
             result += [option, *value.split(",")]
+        elif result and result[-1] == "--voxel-size-nm" and (sizes := _in_nm(word)):
+            result += sizes
         elif result and _OPTION.fullmatch(result[-1]) and _NUMBER_LIST.fullmatch(word):
             result += word.split(",")
         else:
             result.append(word)
     return result
+
+
+def _in_nm(text: str) -> list[str]:
+    """Lengths with units as numbers of nm; empty if none has a unit or one is unknown."""
+    found = [_LENGTH.fullmatch(part.strip()) for part in text.split(",")]
+    if not all(found) or not any(match[2] for match in found if match):
+        return []
+    from helaseg.io.units import nm_per_unit, rounded
+
+    sizes = [(float(match[1]), nm_per_unit(match[2] or "nm")) for match in found if match]
+    if any(nm is None for _, nm in sizes):
+        return []
+    return [f"{rounded(number * nm):g}" for number, nm in sizes if nm is not None]
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

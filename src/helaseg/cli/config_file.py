@@ -57,6 +57,9 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         msg = f"--config must name a readable TOML file, got {path}: {error.strerror}"
         raise DataFormatError(msg) from error
+    except DataFormatError as error:
+        msg = f"--config must name a readable TOML file: {error}"
+        raise DataFormatError(msg) from error
     except (ValueError, RecursionError) as error:
         msg = f"--config must name a TOML file, {path} is not a valid one: {error}"
         raise DataFormatError(msg) from error

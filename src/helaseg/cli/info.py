@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from helaseg.cli.options import CommonOptions, InputOptions
+from helaseg.cli.options import CommonOptions, InputOptions, check_plausible
 from helaseg.cli.plan import as_bytes
 from helaseg.cli.session import session, show
-from helaseg.errors import MissingVoxelSizeError
+from helaseg.core.volume import Volume
+from helaseg.errors import MissingVoxelSizeError, ParameterError
+from helaseg.io.slice_names import gap_text, missing_runs
 
 
 def info(
@@ -35,15 +37,18 @@ def info(
 
 
 def _facts(path: Path, options: InputOptions) -> Iterator[tuple[str, str]]:
-    from dataclasses import replace
-
+    if inside := _images(path):
+        yield "path", str(path)
+        yield "format", f"zarr with {len(inside)} images; give one of them"
+        for name in inside:
+            image = _open(path / name, options)[0]
+            size = " x ".join(f"{v:g}" for v in image.grid.voxel_size_nm)
+            shape = " x ".join(map(str, image.shape))
+            yield "image", f"{name}: {shape} of {image.data.dtype}, voxels of {size} nm (z, y, x)"
+        return
     source = "given by --voxel-size-nm" if options.voxel_size_nm else "stated in the file"
-    try:
-        volume = options.open(path)
-    except MissingVoxelSizeError:
-        # The rest can be told without it.
-        volume = replace(options, voxel_size_nm=(1.0, 1.0, 1.0)).open(path)
-        source = ""
+    volume, is_stated = _open(path, options)
+    source = source if is_stated else ""
     z, y, x = volume.shape
     dtype = volume.data.dtype
     yield "path", str(path)
@@ -60,12 +65,55 @@ def _facts(path: Path, options: InputOptions) -> Iterator[tuple[str, str]]:
     if volume.slice_numbers:
         first, last = volume.slice_numbers[0], volume.slice_numbers[-1]
         missing = last - first + 1 - len(volume.slice_numbers)
-        yield "slices", f"number {first} to {last}, {missing} missing"
+        gaps = missing_runs(volume.slice_numbers)
+        listed = f": {gap_text(gaps)}" if gaps else ""
+        yield "slices", f"number {first} to {last}, {missing} missing{listed}"
+    try:
+        check_plausible(path, volume.grid.voxel_size_nm) if source else None
+    except ParameterError as error:
+        yield "note", str(error)
+    if _is_white_zero(path):
+        yield "note", "white is stored as zero: dark and bright are exchanged in the numbers"
     yield "compression", _compression(path)
     for level in _levels(path):
         yield "level", level
     yield "in memory", as_bytes(volume.grid.n_voxels * dtype.itemsize)
     yield "on disk", as_bytes(_size_on_disk(path))
+
+
+def _open(path: Path, options: InputOptions) -> tuple[Volume, bool]:
+    """Open whatever can be described, and whether its voxel size is stated or given."""
+    from helaseg.io import find_image, open_volume
+
+    opened = {"level": options.level, "allow_gaps": True}
+    path = find_image(path)
+    try:
+        return open_volume(path, options.voxel_size_nm, **opened), True  # type: ignore[arg-type]
+    except MissingVoxelSizeError:
+        # The rest can be described without it.
+        return open_volume(path, (1.0, 1.0, 1.0), **opened), False  # type: ignore[arg-type]
+
+
+def _images(path: Path) -> list[str]:
+    """Images of a zarr group that holds several."""
+    if not _is_zarr(path):
+        return []
+    from helaseg.io.zarr_store import images_inside
+
+    node = _zarr_node(path)
+    inside = images_inside(node) if hasattr(node, "groups") else []
+    return inside if len(inside) > 1 else []
+
+
+def _is_white_zero(path: Path) -> bool:
+    files = _tiffs(path)
+    if not files:
+        return False
+    import tifffile
+
+    with tifffile.TiffFile(files[0]) as tif:
+        page: Any = tif.pages[0]
+        return bool(page.photometric == 0)
 
 
 def _is_zarr(path: Path) -> bool:
@@ -81,12 +129,14 @@ def _tiffs(path: Path) -> list[Path]:
 
 def _format(path: Path) -> str:
     if _is_zarr(path):
+        from helaseg.io.ngff import ome_attributes
+
         attributes = _zarr_node(path).attrs.asdict()
-        ome = attributes.get("ome", attributes)
-        if "multiscales" in ome:
-            version = ome.get("version") or ome["multiscales"][0].get("version", "unknown")
-            return f"OME-Zarr {version}"
-        return "zarr"
+        ome = ome_attributes(attributes)
+        scales = ome.get("multiscales")
+        if not isinstance(scales, list) or not scales or not isinstance(scales[0], dict):
+            return "zarr"
+        return f"OME-Zarr {ome.get('version') or scales[0].get('version', 'unknown')}"
     files = _tiffs(path)
     if not files:
         return path.suffix.lower().removeprefix(".") or "unknown"
@@ -124,20 +174,21 @@ def _compression(path: Path) -> str:
 def _levels(path: Path) -> Iterator[str]:
     if not _is_zarr(path):
         return
+    from helaseg.io.ngff import read_multiscale
+
     attributes = _zarr_node(path).attrs.asdict()
-    scales = attributes.get("ome", attributes).get("multiscales")
-    if not scales:
-        return
     group = _zarr_node(path)
-    for number, dataset in enumerate(scales[0]["datasets"]):
-        shape = " x ".join(str(n) for n in group[dataset["path"]].shape)
-        yield f"{number}: {shape}"
+    image = read_multiscale(attributes, where=str(path))
+    for number, level in enumerate(image.levels if image else ()):
+        if level.path in group:
+            shape = " x ".join(str(n) for n in group[level.path].shape)
+            yield f"{number}: {shape}"
 
 
 def _zarr_node(path: Path) -> Any:
-    import zarr
+    from helaseg.io.zarr_store import open_node
 
-    return zarr.open(path, mode="r")
+    return open_node(path)
 
 
 def _size_on_disk(path: Path) -> int:

@@ -89,12 +89,29 @@ class DemoOptions(CommonOptions):
     executor: str = "threads:2"
 
 
+#: Pixels whose sides differ by this factor or more are those of another axis.
+_UNEQUAL = 1.5
+
+
 def check_plausible(path: Path, voxel_size_nm: tuple[float, float, float]) -> None:
-    """Refuse voxel sizes that no electron microscopy of cells has: a wrong unit, mostly."""
-    if not all(low <= s <= 1000 for s, low in zip(voxel_size_nm, (1, 0.5, 0.5), strict=True)):
-        z, y, x = (f"{s:g}" for s in voxel_size_nm)
+    """Refuse voxel sizes that no electron microscopy of cells has: a wrong unit or order, mostly.
+
+    Raises
+    ------
+    ParameterError
+        If a side is out of range, or if y and x differ as only slices and pixels do.
+    """
+    z, y, x = voxel_size_nm
+    if max(y, x) >= _UNEQUAL * min(y, x):
+        likely = ",".join(f"{v:g}" for v in (max(y, x), min(y, x, z), min(y, x, z)))
         msg = (
-            f"{path}: a voxel of {z} x {y} x {x} nm (z, y, x) is not plausible for cells, "
+            f"{path}: pixels of {y:g} x {x:g} nm (y, x) are not square, as those of microscopes "
+            f"are; the order is Z,Y,X: --voxel-size-nm {likely}?"
+        )
+        raise ParameterError(msg)
+    if not all(low <= s <= 1000 for s, low in zip(voxel_size_nm, (1, 0.5, 0.5), strict=True)):
+        msg = (
+            f"{path}: a voxel of {z:g} x {y:g} x {x:g} nm (z, y, x) is not plausible for cells, "
             "expected 0.5 to 1000 nm; give the right one with --voxel-size-nm Z,Y,X"
         )
         raise ParameterError(msg)

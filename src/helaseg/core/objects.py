@@ -64,7 +64,7 @@ _FLAG_TEXT = {
     CellFlag.SHORT_TRACK: "seen in few slices",
     CellFlag.SMALL: "smaller than a cell should be",
     CellFlag.NO_NUCLEUS: "no nucleus found",
-    CellFlag.LEAVES_ROI: "goes on outside its crop",
+    CellFlag.LEAVES_ROI: "cut by a side of its crop",
     CellFlag.BRIDGED_SLICES: "slices bridged from their neighbours (blank, damaged or unclear)",
     CellFlag.LITTLE_RESIN: "little or no resin around it, the outline rests on the neighbours",
     CellFlag.LOW_CONFIDENCE: "the outline is uncertain",

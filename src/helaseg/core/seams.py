@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+#: A cell is cut where it lies on a face of its crop with this part of its widest section or
+#: more; less is a speck of a protrusion.
+MIN_CUT = 0.02
+
 SeamKind = Literal["border_cut", "duplicate", "merge", "z_flicker"]
 
 

@@ -272,6 +272,7 @@ def _cells(run: RunFolder) -> list[dict[str, Any]]:
                 "id": row.id,
                 "section": section,
                 "measured": {q.name: q for q in section.key_numbers} if section else {},
+                "is_cut": section is not None and any(q.note for q in section.key_numbers),
                 "flag": flags,
                 "flags": tables.flag_words(flags),
                 "problem": problem,

@@ -41,12 +41,15 @@ class Quantity:
         What to print.
     reason : str
         Why there is no value; empty if there is one.
+    note : str
+        What the value holds for, if that is not the whole object.
     """
 
     name: str
     value: str
     unit: str = ""
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +124,30 @@ def key_quantities(measurements: Mapping[str, Any]) -> list[Quantity]:
     )
     known = {k: v for k, v in measurements.items() if number_text(v) != _ABSENT}
     keys = [k for want in wanted for k in known if want(k)]
-    return [quantity(k, measurements[k]) for k in dict.fromkeys(keys)][:8]
+    return [_of_part(k, measurements) for k in dict.fromkeys(keys)][:8]
+
+
+def _of_part(key: str, measurements: Mapping[str, Any]) -> Quantity:
+    """A measurement that says if it is that of the part inside, or why it has no value."""
+    found = quantity(key, measurements[key])
+    of_both = "ratio" in key or key.startswith("polarity")
+    is_cut = any(
+        _number(measurements.get(f"{'nucleus' if part == 'nucleus' else 'cell'}_is_cut"))
+        for part in ("nucleus", "cell", "cytoplasm")
+        if of_both or key.startswith(part)
+    )
+    if not is_cut or key.endswith("_is_cut"):
+        return found
+    if found.value == _ABSENT:
+        return dataclasses.replace(found, reason="not measured, since it is cut by the border")
+    if found.unit in ("µm³", "µm²") or "ratio" in key:
+        return dataclasses.replace(found, note="part inside")
+    return found
 
 
 def all_quantities(measurements: Mapping[str, Any]) -> list[Quantity]:
     """Every measurement but the flags, in the order of the file."""
-    return [quantity(k, v) for k, v in measurements.items() if k != "flags"]
+    return [_of_part(k, measurements) for k in measurements if k != "flags"]
 
 
 def flat_settings(settings: Mapping[str, Any], *, under: str = "") -> list[tuple[str, str]]:
