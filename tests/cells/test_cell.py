@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helaseg.cells.assemble import segment_cell
-from helaseg.cells.cell import CellConfig, label_cells
+from helaseg.cells.cell import CellConfig, cut_flags, label_cells
 from helaseg.cells.masks import jaccard
 from helaseg.cells.nucleus import segment_nucleus
 from helaseg.cells.shape import centroid_nm, measure_cell, surface_area_um2
@@ -248,3 +248,16 @@ def test_a_cell_with_two_nuclei_is_one_cell_and_says_so():
     assert CellFlag.SEVERAL_NUCLEI in result.flags
     truth, found = made.truth["cell"].read() > 0, result.cell.read() > 0
     assert (truth & found).sum() > 0.97 * (truth | found).sum()
+
+
+def test_a_speck_on_a_side_of_the_crop_does_not_cut_the_cell():
+    grid = Grid(shape=(6, 40, 40), voxel_size_nm=(50, 50, 50))
+    cells = np.zeros(grid.shape, np.uint8)
+    cells[1:5, 5:35, 5:35] = 1
+    assert cut_flags(cells, grid) == CellFlag.NONE
+    cells[2, 0:5, 20] = 1  # one voxel on the side, of 900 in the widest section
+    assert cut_flags(cells, grid) == CellFlag.NONE
+    cells[1:5, 0:5, 10:30] = 1
+    assert cut_flags(cells, grid) == CellFlag.LEAVES_ROI
+    cells[0, 5:35, 5:35] = 1
+    assert cut_flags(cells == 1, grid) == CellFlag.LEAVES_ROI | CellFlag.CUT_AT_FIRST_SLICE

@@ -13,9 +13,10 @@ from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag, Detection, Track
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.core.volume import LabelVolume
-from helaseg.errors import GridMismatchError, ParameterError
+from helaseg.errors import FailedPictureWarning, GridMismatchError, ParameterError
 from helaseg.report import style
 from helaseg.report.charts import z_stretch
+from helaseg.report.drawn import drawn
 from helaseg.report.figures import (
     plot_field,
     plot_orthogonal,
@@ -175,7 +176,7 @@ def test_orthogonal_panels_have_units_and_true_aspect(result, image):
         ratio = (box.width * width) / (box.height * height)
         x_um, y_um = np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())
         assert ratio == pytest.approx(x_um / y_um, rel=1e-6)
-    assert figure.axes[0].get_title(loc="left") == "xy at z = 0.23 µm"
+    assert figure.axes[0].get_title(loc="left") == "xy at z = 0.20 µm"
 
 
 def test_orthogonal_shows_the_sections_through_the_point(result, image):
@@ -381,3 +382,26 @@ def test_colours_differ_in_lightness_for_any_colour_vision():
 
     values = sorted(lightness(c) for c in (style.CELL, style.NUCLEUS, style.ENVELOPE))
     assert min(np.diff(values)) > 0.1
+
+
+@pytest.mark.parametrize("shape", [(40, 3, 3), (3, 3, 4000), (1, 4000, 2)])
+def test_the_canvas_is_bounded_whatever_the_shape_of_the_crop(shape):
+    grid = Grid(shape=shape, voxel_size_nm=(50, 10, 10))
+    labels = LabelVolume(data=np.ones(shape, np.uint8), grid=grid)
+    figure = plot_orthogonal(None, labels, size_px=700)
+    wide, high = figure.get_size_inches() * style.DPI
+    assert wide * high <= style.MAX_CANVAS_PX
+    assert style.new_figure(1e5, 1e5).get_size_inches().max() * style.DPI <= style.MAX_SIDE_PX
+
+
+def test_names_are_shown_as_they_are():
+    assert style.label_text("a$b_c") == r"a\$b_c"
+    assert style.label_text("\u65e5\n") == "U+65E5"
+
+
+def test_a_picture_that_fails_is_named_with_its_reason():
+    def fail():
+        raise MemoryError
+
+    with pytest.warns(FailedPictureWarning, match="'shape' cannot be drawn .out of memory"):
+        assert drawn("shape", fail).problem == "out of memory"

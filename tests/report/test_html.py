@@ -283,7 +283,7 @@ def test_page_of_a_run(run_folder):
         "cells found 3",
         "cells segmented 2",
         "field.tif, 40 x 300 x 400 voxels of 50 x 10 x 10 nm, 2.00 × 3.00 × 4.00 µm (z × y × x)",
-        "Slice 4, z = 0.23 µm",
+        "Slice 4, z = 0.20 µm",
         "5–25",
         "cut by a side of the volume",
         "98.77",

@@ -9,6 +9,7 @@ membranes: see `helaseg.cells.competition`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -256,33 +257,45 @@ def label_cells(
 
 
 def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResult) -> CellFlag:
-    """Flag the target cell by what its working volume shows.
-
-    Cut is what lies on a face of the crop with `MIN_CUT` of its widest section or more.
-    """
-    flags = nucleus.flags
+    """Flag the target cell by what its working volume shows."""
+    flags = nucleus.flags | cut_flags(cells, nucleus.grid)
     if not nucleus.found:
         flags |= CellFlag.NO_NUCLEUS
-    # Slice by slice: a mask of the whole crop would be as large as its image.
-    area = np.array([np.count_nonzero(part == 1) for part in cells])
-    across_z, across_y, across_x = nucleus.grid.face_areas_nm2
-    enough_nm2 = max(MIN_CUT * area.max(initial=0) * across_z, 1e-9)
-    if area[0] * across_z >= enough_nm2:
-        flags |= CellFlag.CUT_AT_FIRST_SLICE
-    if area[-1] * across_z >= enough_nm2:
-        flags |= CellFlag.CUT_AT_LAST_SLICE
-    sides = (
-        (cells[:, 0], across_y),
-        (cells[:, -1], across_y),
-        (cells[:, :, 0], across_x),
-        (cells[:, :, -1], across_x),
-    )
-    if any(np.count_nonzero(side == 1) * face >= enough_nm2 for side, face in sides):
-        flags |= CellFlag.LEAVES_ROI
     if any(event in {"bridged", "blank"} for event in nucleus.events):
         flags |= CellFlag.BRIDGED_SLICES
     if nucleus.found and nucleus.mean_confidence < UNCERTAIN:
         flags |= CellFlag.LOW_CONFIDENCE
     if solid.mean() > 0.97:
         flags |= CellFlag.LITTLE_RESIN
+    return flags
+
+
+def cut_flags(cells: NDArray[Any], grid: Grid) -> CellFlag:
+    """Flag the sides of a crop that cut its target cell.
+
+    Parameters
+    ----------
+    cells : ndarray of bools or integers, shape (Z, Y, X)
+        1 is the target.
+    grid : Grid
+        Of its voxels.
+
+    Returns
+    -------
+    CellFlag
+        A side cuts the cell if `MIN_CUT` of its widest section or more lies on it; less
+        is a speck of a protrusion.
+    """
+    # Slice by slice: a mask of the whole crop would be as large as its image.
+    area = np.array([np.count_nonzero(part == 1) for part in cells])
+    across_z, across_y, across_x = grid.face_areas_nm2
+    enough_nm2 = max(MIN_CUT * area.max(initial=0) * across_z, 1e-9)
+    flags = CellFlag.NONE
+    for z, flag in ((0, CellFlag.CUT_AT_FIRST_SLICE), (-1, CellFlag.CUT_AT_LAST_SLICE)):
+        if area[z] * across_z >= enough_nm2:
+            flags |= flag
+    for at in (0, -1):
+        for side, face_nm2 in ((cells[:, at], across_y), (cells[:, :, at], across_x)):
+            if np.count_nonzero(side == 1) * face_nm2 >= enough_nm2:
+                flags |= CellFlag.LEAVES_ROI
     return flags

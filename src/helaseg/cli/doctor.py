@@ -24,10 +24,13 @@ from helaseg.execution import cached_kernels, kernel_cache_places, usable_cores
 EXTRAS = (
     ("deep", "torch", "training and prediction with networks"),
     ("cluster", "distributed", "workers on other machines"),
-    ("view", "napari", "pictures in napari"),
-    ("web", "neuroglancer", "pictures in the browser"),
-    ("data", "pooch", "public data sets"),
-    ("mesh", "trimesh", "surface files"),
+    ("data", "h5py", "MATLAB files of version 7.3"),
+)
+#: Extras that bring a library which no command uses yet.
+PLANNED = (
+    ("view", "pictures in napari"),
+    ("web", "pictures in the browser"),
+    ("mesh", "surface files"),
 )
 
 
@@ -84,6 +87,8 @@ def _lines() -> Iterator[str]:
         else:
             state = f"missing: {purpose}; pip install 'helaseg[{extra}]'"
         yield f"{'[' + extra + ']':<16}{state}"
+    for extra, purpose in PLANNED:
+        yield f"{'[' + extra + ']':<16}not yet: {purpose}"
 
 
 def kernel_cache() -> str:

@@ -91,6 +91,8 @@ class DemoOptions(CommonOptions):
 
 #: Pixels whose sides differ by this factor or more are those of another axis.
 _UNEQUAL = 1.5
+#: No slices are thicker than so many pixels.
+_FLATTEST = 200
 
 
 def check_plausible(path: Path, voxel_size_nm: tuple[float, float, float]) -> None:
@@ -109,10 +111,12 @@ def check_plausible(path: Path, voxel_size_nm: tuple[float, float, float]) -> No
             f"are; the order is Z,Y,X: --voxel-size-nm {likely}?"
         )
         raise ParameterError(msg)
-    if not all(low <= s <= 1000 for s, low in zip(voxel_size_nm, (1, 0.5, 0.5), strict=True)):
+    in_range = all(low <= s <= 1000 for s, low in zip(voxel_size_nm, (1, 0.5, 0.5), strict=True))
+    if not in_range or max(voxel_size_nm) > _FLATTEST * min(voxel_size_nm):
         msg = (
             f"{path}: a voxel of {z:g} x {y:g} x {x:g} nm (z, y, x) is not plausible for cells, "
-            "expected 0.5 to 1000 nm; give the right one with --voxel-size-nm Z,Y,X"
+            f"expected 0.5 to 1000 nm and at most a factor {_FLATTEST} between sides; give the "
+            "right one with --voxel-size-nm Z,Y,X"
         )
         raise ParameterError(msg)
 

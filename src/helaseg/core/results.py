@@ -94,7 +94,9 @@ class SliceRecord:
     nucleus_um2, cell_um2 : float
         The same in square micrometres.
     confidence : float
-        Between 0 (guess) and 1 (clear), for the nucleus outline.
+        Between 0 (guess) and 1 (clear), for the nucleus outline; in slices without a
+        nucleus, for its absence: 1, less beside a slice with one, and 0 where the slice is
+        blank or no nucleus was found at all.
     event : str
         What the propagation did: ``"seed"``, ``"followed"``, ``"bridged"``,
         ``"absent"``; ``"blank"`` for a slice without structure.

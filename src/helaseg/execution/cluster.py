@@ -53,11 +53,13 @@ class ClusterPool:
             self._after.callback(self._client.close)
             self._wait_for_workers()
             self._check_versions()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
+            # A TypeError is that of tls:// without certificates.
             self._after.close()
             msg = (
                 f"no dask scheduler answers at {address}; check the address, or start one with "
-                "'dask scheduler' and workers with 'dask worker' and the address that it prints"
+                "'dask scheduler' and workers with 'dask worker' and the address that it prints; "
+                "tls:// needs certificates in the settings of dask"
             )
             raise JobError(msg) from error
         except BaseException:

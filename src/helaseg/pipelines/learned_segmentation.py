@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helaseg.cells.cell import cut_flags
 from helaseg.cells.envelope import ENVELOPE_NM
 from helaseg.cells.shape import describe_cell
 from helaseg.core.grid import Grid
@@ -73,10 +74,7 @@ def as_segmentation(
     described = describe_cell(inside, own, grid)
     nucleus_image, cell_image = image("nucleus", {1: "nucleus"}), image("cell", {1: "cell"})
     flags = CellFlag.NONE if inside.any() else CellFlag.NO_NUCLEUS
-    whole = inside if own is None else own
-    for z, flag in ((0, CellFlag.CUT_AT_FIRST_SLICE), (-1, CellFlag.CUT_AT_LAST_SLICE)):
-        if whole[z].any():
-            flags |= flag
+    flags |= cut_flags(inside if own is None else own, grid)
     sure = ResampledArray(nucleus, shape=full.shape, dtype=np.uint8)
     return SegmentationResult(
         labels=image("labels", CLASS_NAMES),

@@ -176,7 +176,7 @@ def _draw_sections(
             )
         else:
             ax.set_facecolor("#eeeeee")
-        for mask, colour, width in ((outer, style.CELL, 1.5), (inner, _nucleus_line(images), 1.3)):
+        for mask, colour, width in ((outer, style.CELL, 1.5), (inner, style.NUCLEUS, 1.3)):
             _outline(ax, mask, (wide, high), colour, width)
         ax.set_xlim(0, wide)
         ax.set_ylim(high, 0)
@@ -194,7 +194,14 @@ def _draw_sections(
     figure.legend(
         handles=[
             Line2D([], [], color=style.CELL, linewidth=2, label="cell"),
-            Line2D([], [], color=_nucleus_line(images), linewidth=2, label="nucleus"),
+            Line2D(
+                [],
+                [],
+                color=style.NUCLEUS,
+                linewidth=2,
+                label="nucleus",
+                path_effects=style.on_plain_ground(style.NUCLEUS),
+            ),
         ],
         loc="upper left",
         bbox_to_anchor=(left / _WIDTH_PX, 1 - 4 / (_TOP_PX + _BOTTOM_PX)),
@@ -203,11 +210,6 @@ def _draw_sections(
         frameon=False,
         borderaxespad=0,
     )
-
-
-def _nucleus_line(images: Any) -> str:
-    """Yellow shows on grey values, orange on plain ground."""
-    return style.FLAGGED if images is None else style.NUCLEUS
 
 
 def _raw_sections(
@@ -243,7 +245,8 @@ def _outline(
         (np.arange(n) - 0.5) * (length / (n - 2))
         for n, length in zip(padded.shape[::-1], extent_um, strict=True)
     )
-    ax.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=[width])
+    lines = ax.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=[width])
+    lines.set_path_effects(style.on_plain_ground(colour))
 
 
 def _draw_solid(

@@ -60,9 +60,18 @@ def plot_slices(records: Sequence[SliceRecord], *, grid: Grid | None = None) -> 
     areas, sure = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for values, colour, name in (
         ([r.cell_um2 for r in records], style.PLAIN, "cell"),
-        ([r.nucleus_um2 for r in records], style.FLAGGED, "nucleus"),
+        ([r.nucleus_um2 for r in records], style.NUCLEUS, "nucleus"),
     ):
-        areas.plot(z, values, color=colour, linewidth=1.6, label=name, marker=_dot(len(z)))
+        edge = style.on_plain_ground(colour)
+        areas.plot(
+            z,
+            values,
+            color=colour,
+            linewidth=1.6,
+            label=name,
+            marker=_dot(len(z)),
+            path_effects=edge,
+        )
         areas.fill_between(z, values, color=colour, alpha=0.10, linewidth=0)
     areas.set_ylim(bottom=0)
     areas.set_ylabel("area (µm²)")

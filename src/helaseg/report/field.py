@@ -82,7 +82,7 @@ def plot_field(
     if image is not None and min(box_w, box_h) >= 160:
         style.add_scale_bar(ax, width_um=width_um, height_um=height_um)
     if z is not None:
-        text = f"slice {z} of {grid.shape[0]}, z = {(z + 0.5) * sz / 1000:.2f} µm"
+        text = f"slice {z} of {grid.shape[0]}, z = {z * sz / 1000:.2f} µm"
         ax.set_title(style.label_text(text), fontsize=11, color=style.INK, loc="left")
     if tracks:
         ax.legend(handles=_field_handles(boxes=bool(rois)), loc="upper right", fontsize=8)

@@ -199,7 +199,7 @@ def plot_orthogonal(
             names=labels_xy,
         )
         axis = "zyx".index(places[index])
-        where = (point[axis] + 0.5) * grid.voxel_size_nm[axis] / 1000
+        where = point[axis] * grid.voxel_size_nm[axis] / 1000
         ax.set_title(f"{name} at {places[index]} = {where:.2f} µm", fontsize=10, loc="left")
         if name == "xy":
             if min(across, down) >= 160:

@@ -164,7 +164,7 @@ def _overlay(
         )
         return style.picture_uri(figure, quality=78)
 
-    caption = f"Slice {z}, z = {(z + 0.5) * result.labels.grid.slice_nm / 1000:.2f} µm"
+    caption = f"Slice {z}, z = {z * result.labels.grid.slice_nm / 1000:.2f} µm"
     record = next((r for r in result.slices if r.z == z), None)
     if record is not None:
         if math.isfinite(record.confidence):

@@ -59,6 +59,11 @@ def new_figure(width_px: float, height_px: float) -> Figure:
     return figure
 
 
+def on_plain_ground(colour: str) -> list[Any]:
+    """Path effects of a line: yellow, which shows on grey values, gets a dark edge on white."""
+    return [withStroke(linewidth=3, foreground=INK)] if colour == NUCLEUS else []
+
+
 def label_text(text: str) -> str:
     """Prepare a name that a person chose for a figure.
 
