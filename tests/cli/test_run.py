@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from helaseg.cli import demo_learned
 from helaseg.cli.app import main
 from helaseg.cli.demo import cell_text, demo_config
+from helaseg.cli.progress_lines import ProgressLines
 from helaseg.cli.reports import write_reports
 from helaseg.core.grid import Grid
 from helaseg.core.scores import Score, ScoreTable
@@ -167,21 +169,44 @@ def test_demo_scores_every_cell(
     # The same run, and a network that has hardly learned anything beside it.
     little = UNetConfig(width=2, n_halvings=1)
     short = TrainConfig(network=little, n_steps=2, patch_px=32, batch_size=1)
-    monkeypatch.setattr(demo_learned, "DEMO_TRAINING", short)
-    assert main(words) == 0
+    monkeypatch.setitem(demo_learned.DEMO_PRESETS, "small", short)
+    assert main([*words, "--network-preset", "small"]) == 0
     more = capsys.readouterr().out.splitlines()
     assert more[: len(out)] == out
-    assert more[len(out)].startswith("a U-Net trained on 1 other cell in")
+    assert more[len(out)] == "network: preset small (2 steps), as asked for"
+    assert more[len(out) + 1].startswith("a U-Net trained on 1 other cell in")
     weights = tmp_path / "demo" / "learned" / "model" / "best.safetensors"
     stamp = weights.stat().st_mtime_ns
     assert main(words) == 0
+    assert "preset small (2 steps), as an earlier demo began it" in capsys.readouterr().out
     assert weights.stat().st_mtime_ns == stamp
-    monkeypatch.setattr(demo_learned, "DEMO_TRAINING", replace(short, seed=3))
+    monkeypatch.setitem(demo_learned.DEMO_PRESETS, "small", replace(short, seed=3))
     assert main(words) == 0
     assert weights.stat().st_mtime_ns != stamp
     page = (tmp_path / "demo" / "learned" / "compare" / "report.html").read_text()
     assert "unsupervised" in page
     assert "U-Net" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "preset"),
+    [(0.05, "large"), (0.15, "large"), (0.2, "medium"), (0.5, "small"), (9, "small")],
+)
+def test_the_network_of_the_demo_fits_the_machine(seconds: float, preset: str) -> None:
+    assert demo_learned.choose_preset(seconds) == preset
+
+
+def test_a_long_silence_is_broken_by_lines() -> None:
+    said: list[str] = []
+    with ProgressLines(said.append, every_s=0.02) as progress:
+        time.sleep(0.1)
+        progress("train", 3, 9)
+        time.sleep(0.1)
+    assert any("preparing" in line for line in said)
+    assert said[-1].endswith("train 3 of 9")
+    n = len(said)
+    time.sleep(0.05)
+    assert len(said) == n
 
 
 @pytest.mark.parametrize("word", ["--quiet", "--log-level=error", "--memory-limit=4GB"])

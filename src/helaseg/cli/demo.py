@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -47,6 +47,7 @@ def demo(
     /,
     *,
     network: bool = True,
+    network_preset: Literal["auto", "small", "medium", "large"] = "auto",
     settings: Annotated[PhantomConfig, Parameter(name="*", group=SETTINGS)] = PhantomConfig(),
     common: DemoOptions = DemoOptions(),
 ) -> None:
@@ -58,8 +59,11 @@ def demo(
         Output folder for the phantom and the run.
     network : bool
         Train a U-Net on all cells but one and compare it with the run on that one.
+    network_preset : str
+        How long it is trained: 'small', 'medium' or 'large'. 'auto' takes the largest one
+        that a second of training on this machine promises within 45 s.
     """
-    with session(common, computes=True) as work:
+    with session(common, computes=True, lines=True) as work:
         grid = settings.grid
         config = demo_config(settings)
         plan = plan_run(grid, slice_step_nm=config.detect.slice_step_nm)
@@ -96,11 +100,11 @@ def demo(
         show(cell_text(by_cell))
         show(f"report: {page}")
         if network:
-            for line in _learned(out, result, work):
+            for line in _learned(out, result, work, network_preset):
                 show(line)
 
 
-def _learned(out: Path, result: RunResult, work: Session) -> Iterator[str]:
+def _learned(out: Path, result: RunResult, work: Session, preset: str) -> Iterator[str]:
     """The comparison with a network, where there can be one."""
     from helaseg.cli.demo_learned import compare_with_network
     from helaseg.deep.extra import require_deep
@@ -116,7 +120,12 @@ def _learned(out: Path, result: RunResult, work: Session) -> Iterator[str]:
         yield "no comparison with a network: it takes two cells, one to learn and one to look at"
         return
     yield from compare_with_network(
-        out / "phantom", result.segmentations, cells, out / "learned", progress=work.progress
+        out / "phantom",
+        result.segmentations,
+        cells,
+        out / "learned",
+        preset=preset,
+        progress=work.progress,
     )
 
 

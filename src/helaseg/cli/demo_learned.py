@@ -19,8 +19,15 @@ from helaseg.errors import OutputExistsError
 from helaseg.execution import Progress
 from helaseg.io import CellRow
 
-#: Half a minute of training on two cores.
-DEMO_TRAINING = TrainConfig(n_steps=300, validate_every=100)
+#: How long the network of the demo learns, and on patches of which size. Half a minute on two
+#: cores with AMX is enough for the large one, on two cores with AVX2 alone for the small one.
+DEMO_PRESETS = {
+    "large": TrainConfig(n_steps=300, validate_every=100),
+    "medium": TrainConfig(n_steps=150, validate_every=50),
+    "small": TrainConfig(n_steps=120, validate_every=40, patch_px=128),
+}
+#: Longest training of the demo, in seconds.
+MOST_S = 45.0
 #: Names of the two methods in the report.
 UNSUPERVISED, LEARNED = "unsupervised", "U-Net"
 
@@ -38,6 +45,7 @@ def compare_with_network(
     cells: Mapping[int, CellRow],
     out: Path,
     *,
+    preset: str = "auto",
     progress: Progress | None = None,
 ) -> Iterator[str]:
     """Train on all cells but one, predict that one, and compare both methods on it.
@@ -52,6 +60,8 @@ def compare_with_network(
         Box of each.
     out : Path
         Gets ``model``, ``prediction`` and ``compare``.
+    preset : {"auto", "large", "medium", "small"}
+        Which of `DEMO_PRESETS`; measured by default, but a training that was begun goes on.
     progress : callable, optional
         Told the steps.
 
@@ -70,6 +80,10 @@ def compare_with_network(
     from helaseg.report import write_comparison_report, write_segment_report
     from helaseg.report.verdict import verdict
 
+    model, prediction, comparison = out / "model", out / "prediction", out / "compare"
+    preset, why = _chosen(preset, model)
+    config = DEMO_PRESETS[preset]
+    yield f"network: preset {preset} ({config.n_steps} steps), {why}"
     held = pick_cell(cells)
     truth = io.open_volume(phantom / "truth" / "nucleus")
     examples = []
@@ -80,14 +94,21 @@ def compare_with_network(
             make_example(
                 image,
                 {"nucleus": LabelPart(nuclei, ())},
-                config=DEMO_TRAINING,
+                config=config,
                 name=rois[k].name,
                 cell=rois[k].name,
                 known=_outside(cells[k].roi, cells[held].roi),
             )
         )
-    model, prediction, comparison = out / "model", out / "prediction", out / "compare"
-    learn = partial(train, examples, model, config=DEMO_TRAINING, device="cpu", progress=progress)
+    learn = partial(
+        train,
+        examples,
+        model,
+        config=config,
+        device="cpu",
+        provenance={"preset": preset},
+        progress=progress,
+    )
     try:
         trained = learn()  # goes on with what an earlier demo has learned
     except OutputExistsError:  # of other cells
@@ -135,6 +156,38 @@ def compare_with_network(
     )
     yield from sentences
     yield f"comparison: {page}"
+
+
+def choose_preset(seconds_per_step: float) -> str:
+    """Choose the largest preset that is trained within `MOST_S`, else the smallest.
+
+    Parameters
+    ----------
+    seconds_per_step : float
+        Of the large one.
+    """
+    for name, config in DEMO_PRESETS.items():
+        work = config.n_steps * (config.patch_px / DEMO_PRESETS["large"].patch_px) ** 2
+        if work * seconds_per_step <= MOST_S:
+            return name
+    return "small"
+
+
+def _chosen(preset: str, model: Path) -> tuple[str, str]:
+    """The name of a preset, and why it was taken."""
+    from helaseg.deep import read_checkpoint, seconds_per_step
+    from helaseg.errors import CheckpointError
+
+    if preset != "auto":
+        return preset, "as asked for"
+    try:
+        begun = read_checkpoint(model, which="last").provenance.get("preset")
+    except CheckpointError:
+        begun = None
+    if begun in DEMO_PRESETS:
+        return str(begun), "as an earlier demo began it"
+    took = seconds_per_step(DEMO_PRESETS["large"], device="cpu")
+    return choose_preset(took), f"as one step of the large one takes {took:.2f} s here"
 
 
 def _outside(here: Roi, held: Roi) -> np.ndarray:

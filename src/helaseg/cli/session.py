@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from helaseg.cli.progress_lines import ProgressLines
+
 if TYPE_CHECKING:
     from helaseg.cli.options import CommonOptions
     from helaseg.execution import Progress
@@ -52,7 +54,9 @@ def show(text: str) -> None:
 
 
 @contextmanager
-def session(common: CommonOptions, *, computes: bool = False) -> Iterator[Session]:
+def session(
+    common: CommonOptions, *, computes: bool = False, lines: bool = False
+) -> Iterator[Session]:
     """Set up log and progress bars for one command and take them down again.
 
     Parameters
@@ -60,6 +64,8 @@ def session(common: CommonOptions, *, computes: bool = False) -> Iterator[Sessio
     common : CommonOptions
     computes : bool
         Say on stderr when kernels are compiled, which delays a first run.
+    lines : bool
+        Write lines of progress where stderr is no terminal.
     """
     from helaseg._threads import thread_setting
     from helaseg.cli.options import parse_bytes
@@ -74,7 +80,7 @@ def session(common: CommonOptions, *, computes: bool = False) -> Iterator[Sessio
         parse_bytes(common.memory_limit)
     with ExitStack() as stack:
         stack.enter_context(_log_to_stderr(common.log_level))
-        progress = stack.enter_context(_bars(common))
+        progress = stack.enter_context(_bars(common, lines=lines and not common.dry_run))
         if computes and not common.dry_run and not common.quiet:
             stack.enter_context(_compilation_told(common.executor))
         yield Session(common=common, progress=progress)
@@ -113,11 +119,20 @@ def _log_to_stderr(level: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
+def _write_line(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
 @contextmanager
-def _bars(common: CommonOptions) -> Iterator[Progress | None]:
-    """Bars on stderr while it is a terminal, else None."""
+def _bars(common: CommonOptions, *, lines: bool) -> Iterator[Progress | None]:
+    """Bars on stderr while it is a terminal, else lines if they are wanted."""
     if common.quiet or not sys.stderr.isatty():
-        yield None
+        if common.quiet or not lines:
+            yield None
+            return
+        with ProgressLines(_write_line) as spoken:
+            yield spoken
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

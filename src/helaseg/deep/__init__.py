@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from helaseg.deep.predict_config import PredictConfig
     from helaseg.deep.sampler import split_by_cell
     from helaseg.deep.train_config import TrainConfig
-    from helaseg.deep.training import TrainingResult, train
+    from helaseg.deep.training import TrainingResult, seconds_per_step, train
     from helaseg.deep.tri_axis import predict_tri_axis
     from helaseg.deep.unet import UNet
     from helaseg.deep.unet_config import PRESETS, UNetConfig
@@ -36,6 +36,7 @@ _PUBLIC = {
     "make_example": "examples",
     "predict_tri_axis": "tri_axis",
     "read_checkpoint": "checkpoint",
+    "seconds_per_step": "training",
     "split_by_cell": "sampler",
     "train": "training",
 }
@@ -55,6 +56,7 @@ __all__ = [
     "make_example",
     "predict_tri_axis",
     "read_checkpoint",
+    "seconds_per_step",
     "split_by_cell",
     "train",
 ]

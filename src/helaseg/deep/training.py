@@ -232,6 +232,37 @@ def train(
     )
 
 
+def seconds_per_step(config: TrainConfig, *, device: str = "auto") -> float:
+    """Measure for about a second how long a step of training takes on this machine.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Network, patches and numbers.
+    device : str
+        As in `train`.
+
+    Returns
+    -------
+    float
+        Median of the steps of a second, at least two, after one that is not counted.
+    """
+    where = find_device(device)
+    layout = torch.channels_last if config.network.n_axes == 2 else torch.channels_last_3d
+    network = UNet(config.network).to(where).to(memory_format=layout)  # type: ignore[call-overload]
+    number = fast_precision(where) if config.precision == "auto" else PRECISIONS[config.precision]
+    image = torch.zeros((config.batch_size, *config.patch_in), device=where)
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < 1.0:
+        begun = time.perf_counter()
+        with torch.autocast(where.type, number, enabled=number != torch.float32):
+            logits = network(image)
+        logits.float().square().mean().backward()
+        network.zero_grad(set_to_none=True)
+        times.append(time.perf_counter() - begun)
+    return float(np.median(times[1:]))
+
+
 def learning_rate(step: int, config: TrainConfig) -> float:
     """A straight line up over the warm-up, then half a cosine down to 0."""
     warm = min(config.warm_up, config.n_steps // 4)
