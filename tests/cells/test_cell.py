@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from helaseg.cells.assemble import segment_cell
-from helaseg.cells.cell import CellConfig, cut_flags, label_cells
+from helaseg.cells.cell import CellConfig, label_cells
+from helaseg.cells.cut import cut_flags
 from helaseg.cells.masks import jaccard
 from helaseg.cells.nucleus import segment_nucleus
 from helaseg.cells.shape import centroid_nm, measure_cell, surface_area_um2

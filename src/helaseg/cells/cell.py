@@ -9,7 +9,6 @@ membranes: see `helaseg.cells.competition`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from helaseg._validate import check_positive, check_range
 from helaseg.cells.competition import CoarseCells, compete
 from helaseg.cells.competition_config import CompetitionConfig
+from helaseg.cells.cut import cut_flags
 from helaseg.cells.loose_pieces import connect_pieces, drop_detached
 from helaseg.cells.nucleus import NucleusResult
 from helaseg.cells.nucleus_confidence import UNCERTAIN
@@ -25,7 +25,6 @@ from helaseg.cells.refinement import refine_slice
 from helaseg.cells.vacuoles import fill_vacuoles, find_vacuoles
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
-from helaseg.core.seams import MIN_CUT
 from helaseg.errors import ParameterError
 from helaseg.execution import Progress, WorkerPool, make_executor, ordered_map
 
@@ -267,35 +266,4 @@ def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusR
         flags |= CellFlag.LOW_CONFIDENCE
     if solid.mean() > 0.97:
         flags |= CellFlag.LITTLE_RESIN
-    return flags
-
-
-def cut_flags(cells: NDArray[Any], grid: Grid) -> CellFlag:
-    """Flag the sides of a crop that cut its target cell.
-
-    Parameters
-    ----------
-    cells : ndarray of bools or integers, shape (Z, Y, X)
-        1 is the target.
-    grid : Grid
-        Of its voxels.
-
-    Returns
-    -------
-    CellFlag
-        A side cuts the cell if `MIN_CUT` of its widest section or more lies on it; less
-        is a speck of a protrusion.
-    """
-    # Slice by slice: a mask of the whole crop would be as large as its image.
-    area = np.array([np.count_nonzero(part == 1) for part in cells])
-    across_z, across_y, across_x = grid.face_areas_nm2
-    enough_nm2 = max(MIN_CUT * area.max(initial=0) * across_z, 1e-9)
-    flags = CellFlag.NONE
-    for z, flag in ((0, CellFlag.CUT_AT_FIRST_SLICE), (-1, CellFlag.CUT_AT_LAST_SLICE)):
-        if area[z] * across_z >= enough_nm2:
-            flags |= flag
-    for at in (0, -1):
-        for side, face_nm2 in ((cells[:, at], across_y), (cells[:, :, at], across_x)):
-            if np.count_nonzero(side == 1) * face_nm2 >= enough_nm2:
-                flags |= CellFlag.LEAVES_ROI
     return flags

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from helaseg._validate import check_positive, check_shape_match
 from helaseg.cells.coarse_mask import join_voxels
+from helaseg.cells.cut import cut_flags
 from helaseg.cells.ellipsoid import Ellipsoid, fit_ellipsoid, jaccard_with
 from helaseg.cells.invaginations import Invagination, InvaginationConfig, find_invaginations
 from helaseg.cells.sphere_map import SphereMap, map_to_sphere
@@ -18,10 +19,10 @@ from helaseg.cells.surface_area import (
     RULER_NM,
     bounding_box,
     surface_area_um2,
-    touches_border,
 )
 from helaseg.cells.topology import Topology, smooth_topology
 from helaseg.core.grid import ZYX, Grid
+from helaseg.core.objects import CellFlag
 
 _NAN = float("nan")
 _TOPOLOGY = {
@@ -119,8 +120,8 @@ def describe_cell(
         ratio, a number of a unit vector, or a count (``n_``). Positions are in
         the big volume; the centroid is that of the cell (of the nucleus without
         one). What was not measured is nan. ``nucleus_is_cut`` and
-        ``cell_is_cut`` are 1 if the object reaches the border of the arrays: its
-        numbers are then those of the part within, and its sphericity is nan.
+        ``cell_is_cut`` are 1 if a border of the arrays cuts the object (`cut_flags`): its
+        numbers are then those of the part within, sphericity and polarity are nan.
 
     Raises
     ------
@@ -217,7 +218,7 @@ def _sizes(mask: NDArray[np.bool_], grid: Grid, ruler_nm: float) -> _Sizes:
         surface_um2=surface_area_um2(mask, grid, ruler_nm=ruler_nm),
         centroid_nm=centroid_nm(mask, grid),
         n_slices=int(mask.any(axis=(1, 2)).sum()),
-        is_cut=_NAN if box is None else int(touches_border(box, mask.shape)),
+        is_cut=_NAN if box is None else int(cut_flags(mask, grid) != CellFlag.NONE),
     )
 
 

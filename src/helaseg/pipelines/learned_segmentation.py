@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helaseg.cells.cell import cut_flags
+from helaseg.cells.cut import cut_flags
 from helaseg.cells.envelope import ENVELOPE_NM
 from helaseg.cells.shape import describe_cell
 from helaseg.core.grid import Grid
