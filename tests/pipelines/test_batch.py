@@ -104,7 +104,7 @@ def assert_same(a: Path, b: Path) -> None:
     assert list(first) == list(second)
     for name in first:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-    for name in ("cells.csv", "detections.csv"):
+    for name in ("cells.csv", "detections.csv", "measurements.csv"):
         assert (a / name).read_text() == (b / name).read_text()
 
 
@@ -117,6 +117,19 @@ def edit(table: Path, change: Any) -> None:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(change(rows))
+
+
+def test_one_table_holds_the_measurements_of_all_cells(finished: Path) -> None:
+    with (finished / "measurements.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cells = read_cells_csv(finished / "cells.csv")
+    assert [int(row["id"]) for row in rows] == [cell.id for cell in cells]
+    assert next(iter(rows[0])) == "id"
+    for row in rows:
+        (folder,) = (finished / "rois").glob(f"roi_{int(row['id']):03d}_*")
+        with (folder / "measurements.csv").open(newline="") as file:
+            (own,) = csv.DictReader(file)
+        assert own == {name: row[name] for name in own}
 
 
 def test_the_labels_hold_the_cells_and_their_nuclei(finished: Path, volume: Volume) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ def run(
     out : Path
         Output folder; an interrupted run goes on there.
     """
+    begun = time.perf_counter()
     with session(common, computes=True) as work:
         image = input_options.open(volume)
         from helaseg.io import input_state, read_cells_csv, to_uint8
@@ -73,6 +75,12 @@ def run(
                 n_workers=parse_executor(executor)[1],
                 progress=work.progress,
             )
-        seconds = sum(cost.seconds for cost in result.steps)
-        work.say(f"{len(result.segmentations)} cells segmented in {as_time(seconds)}")
+        took = as_time(time.perf_counter() - begun)
+        done = len(result.segmentations)
+        if result.n_new:
+            before = f", {done - result.n_new} were done before" if result.n_new < done else ""
+            work.say(f"{result.n_new} cells segmented{before}; all took {took}, pages included")
+        else:
+            spent = as_time(sum(cost.seconds for cost in result.steps))
+            work.say(f"nothing to segment: all {done} cells were done before, in {spent}")
         work.say(f"report: {page}")

@@ -67,7 +67,7 @@ from helaseg.pipelines.classical import (
 from helaseg.pipelines.cropping import crop_noted, roi_name
 from helaseg.pipelines.overview import write_overview
 from helaseg.pipelines.paste import Piece, paste_slab, slabs_of
-from helaseg.pipelines.summary import write_summary
+from helaseg.pipelines.summary import write_measurements, write_summary
 from helaseg.pipelines.targets import target_of
 
 #: Larger arrays in memory do not go to other processes.
@@ -88,12 +88,15 @@ class RunResult:
         Folder of each segmented cell, by id.
     steps : tuple of StepCost
         Time and memory, summed over cells.
+    n_new : int
+        Cells that were segmented now; the others were done before.
     """
 
     out: Path
     cells: tuple[CellRow, ...]
     segmentations: Mapping[int, Path]
     steps: tuple[StepCost, ...]
+    n_new: int
 
 
 def run(
@@ -164,10 +167,15 @@ def run(
         check_unchanged(volume, state)
         for cell in cells:
             _add_costs(timer, journal.values(f"run/crop/{cell.id}"))
-        folders = _segment_cells(volume, out, cells, config, journal, key, pool, timer, progress)
+        folders, n_new = _segment_cells(
+            volume, out, cells, config, journal, key, pool, timer, progress
+        )
         _paste(volume, out, cells, folders, journal, key, pool, timer, progress)
+        write_measurements(out / "measurements.csv", folders)
         write_summary(volume, source, out, config, cells, timer.steps)
-    return RunResult(out=out, cells=tuple(cells), segmentations=folders, steps=timer.steps)
+    return RunResult(
+        out=out, cells=tuple(cells), segmentations=folders, steps=timer.steps, n_new=n_new
+    )
 
 
 def run_key(state: str, config: RunConfig) -> str:
@@ -242,6 +250,8 @@ class SegmentTask:
 
     Parameters
     ----------
+    id : int
+        Of the cell.
     name : str
         Of the volume, for reports.
     crop : Path
@@ -256,6 +266,7 @@ class SegmentTask:
         Settings.
     """
 
+    id: int
     name: str
     crop: Path
     grid: Grid
@@ -307,6 +318,7 @@ def segment_one(task: SegmentTask) -> _Outcome:
         target_vx=task.target_vx,
         executor=make_executor("serial"),
     )
+    result = replace(result, measurements={"id": task.id, **result.measurements})
     with timer.measured("write"):
         files = write_segmentation(task.folder, result)
     steps = result.provenance.steps if result.provenance else ()
@@ -323,8 +335,8 @@ def _segment_cells(
     pool: WorkerPool,
     timer: StepTimer,
     progress: Progress | None,
-) -> dict[int, Path]:
-    """Segment every cell that is not finished yet."""
+) -> tuple[dict[int, Path], int]:
+    """Segment every cell that is not finished yet; the folder of each, and how many those were."""
     folders = {cell.id: out / "rois" / roi_name(cell) for cell in cells}
     prints = {
         cell.id: fingerprint_of(key, cell.roi, cell.centroid_vx, told_resin(cell.flags))
@@ -334,6 +346,7 @@ def _segment_cells(
     journal.remove_outputs(f"run/cell/{cell.id}" for cell in waiting)
     tasks = [
         SegmentTask(
+            id=cell.id,
             name=volume.name,
             crop=folders[cell.id].resolve() / "raw",
             grid=volume.grid.crop(cell.roi),
@@ -356,7 +369,7 @@ def _segment_cells(
                 progress("cells", done, len(cells))
     for cell in cells:
         _add_costs(timer, journal.values(f"run/cell/{cell.id}"))
-    return folders
+    return folders, len(waiting)
 
 
 def _add_costs(timer: StepTimer, values: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import Volume
 from helaseg.io import CellRow, atomic_path
 from helaseg.io.json_file import read_record
+from helaseg.io.tables import read_rows, write_rows
 from helaseg.pipelines.classical import RunConfig, as_plain
 
 
@@ -44,6 +45,26 @@ def write_summary(
     }
     with atomic_path(out / "run.json") as target:
         target.write_text(_as_json(summary) + "\n", encoding="utf-8")
+
+
+def write_measurements(path: Path, folders: Mapping[int, Path]) -> None:
+    """Write one table with the measurements of every cell, from those in their folders.
+
+    Parameters
+    ----------
+    path : Path
+        The table: ``id`` first, then the columns of the cells.
+    folders : mapping of int to Path
+        Folder of each segmented cell, by id.
+    """
+    rows = {
+        cell: read_rows(folder / "measurements.csv", ("flags",))[0].values
+        for cell, folder in folders.items()
+    }
+    # Cells without a nucleus may lack columns that others have.
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row if name != "id"))
+    table = [[cell, *(row.get(name, "") for name in columns)] for cell, row in rows.items()]
+    write_rows(path, ("id", *columns), table)
 
 
 def _as_json(value: Any) -> str:

@@ -147,7 +147,7 @@ def _of_part(key: str, measurements: Mapping[str, Any]) -> Quantity:
 
 def all_quantities(measurements: Mapping[str, Any]) -> list[Quantity]:
     """Every measurement but the flags, in the order of the file."""
-    return [_of_part(k, measurements) for k in measurements if k != "flags"]
+    return [_of_part(k, measurements) for k in measurements if k not in ("flags", "id")]
 
 
 def flat_settings(settings: Mapping[str, Any], *, under: str = "") -> list[tuple[str, str]]:
