@@ -9,9 +9,17 @@ import pytest
 import tifffile
 
 import helaseg
-from helaseg.core.grid import Roi
+from helaseg.core.grid import Grid, Roi
+from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError, JobError, MissingVoxelSizeError, ParameterError
-from helaseg.io import check_unchanged, fingerprint, input_state, open_volume, to_uint8
+from helaseg.io import (
+    check_unchanged,
+    describe_job,
+    fingerprint,
+    input_state,
+    open_volume,
+    to_uint8,
+)
 from helaseg.io.units import nm_per_unit
 
 ZERO = np.zeros((3, 8, 9), np.uint8)
@@ -233,3 +241,15 @@ def test_a_slice_that_changes_changes_the_state_of_the_input(tmp_path):
     (tmp_path / "z018.tif").unlink()
     with pytest.raises(DataFormatError, match=r"z018\.tif cannot be read any more"):
         input_state(volume)
+
+
+def test_a_job_notes_where_its_input_lies_and_when(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", ZERO)
+    monkeypatch.setattr("sys.argv", ["/usr/bin/helaseg", "segment", "a.npy", "out"])
+    job = describe_job(open_volume(tmp_path / "a.npy", (50, 10, 10)))
+    assert job["source"] == str(tmp_path / "a.npy")
+    assert job["date"].endswith("+00:00")
+    assert job["command"] == ["helaseg", "segment", "a.npy", "out"]
+    monkeypatch.setattr("sys.argv", ["ipykernel"])
+    memory = Volume(data=ZERO, grid=Grid(shape=ZERO.shape, voxel_size_nm=(50, 10, 10)))
+    assert describe_job(memory) | {"date": ""} == {"source": None, "date": "", "command": None}

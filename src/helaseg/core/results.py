@@ -67,6 +67,9 @@ class Provenance:
         What it ran on.
     steps : tuple of StepCost
         Time, memory and energy per step.
+    job : mapping
+        Path of the input, date (ISO 8601, UTC) and command line: what differs between two
+        runs that are otherwise the same.
     """
 
     config: Mapping[str, Any]
@@ -75,6 +78,7 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=lambda: installed_versions())
     machine: str = field(default_factory=lambda: machine_name())
     steps: tuple[StepCost, ...] = ()
+    job: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Everything as JSON."""

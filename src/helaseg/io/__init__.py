@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from helaseg.io.ome_zarr_write import write_ome_zarr
     from helaseg.io.pyramid import downsample
     from helaseg.io.results import read_segmentation, write_segmentation
-    from helaseg.io.sampling import check_unchanged, fingerprint, input_state
+    from helaseg.io.sampling import check_unchanged, describe_job, fingerprint, input_state
     from helaseg.io.tables import read_detections_csv, write_detections_csv
     from helaseg.io.tiff_write import write_tiff, write_tiff_slices
     from helaseg.io.volumes import open_volume
@@ -37,6 +37,7 @@ _PUBLIC = {
     "block_shape": "zarr_store",
     "check_unchanged": "sampling",
     "create_label_zarr": "label_zarr",
+    "describe_job": "sampling",
     "downsample": "pyramid",
     "find_image": "method_files",
     "find_label_image": "method_files",
@@ -69,6 +70,7 @@ __all__ = [
     "block_shape",
     "check_unchanged",
     "create_label_zarr",
+    "describe_job",
     "downsample",
     "find_image",
     "find_label_image",

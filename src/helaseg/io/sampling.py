@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,6 +71,26 @@ def input_state(volume: Volume | LabelVolume) -> str:
     for line in sorted(_file_states(volume.data)):
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def describe_job(volume: Volume | LabelVolume) -> dict[str, Any]:
+    """Note where an input lies, when it is worked on and by which command.
+
+    Returns
+    -------
+    dict
+        ``source``, the file or folder of the voxels (None for an array in memory);
+        ``date``, ISO 8601 in UTC; ``command``, the words of a helaseg command line,
+        else None.
+    """
+    files = [file.absolute() for file in source_files_of(volume.data)]
+    source = None if not files else files[0] if len(files) == 1 else files[0].parent
+    is_ours = Path(sys.argv[0]).name in ("helaseg", "__main__.py")
+    return {
+        "source": None if source is None else str(source),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": ["helaseg", *sys.argv[1:]] if is_ours else None,
+    }
 
 
 def check_unchanged(volume: Volume, state: str) -> None:

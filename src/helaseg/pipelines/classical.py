@@ -250,7 +250,7 @@ def segment(
     from helaseg.cells.cell import label_cells
     from helaseg.cells.envelope import measure_envelope
     from helaseg.cells.nucleus import segment_nucleus
-    from helaseg.io import fingerprint
+    from helaseg.io import describe_job, fingerprint
 
     config = config or SegmentConfig()
     timer = StepTimer()
@@ -296,6 +296,7 @@ def segment(
         },
         seed=config.seed,
         steps=timer.steps,
+        job=describe_job(volume),
     )
     return dataclasses.replace(result, provenance=provenance)
 

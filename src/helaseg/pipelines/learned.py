@@ -122,7 +122,7 @@ def predict(
     from helaseg.deep.device import DeviceEnergy, device_name, versions
     from helaseg.deep.predict import Predictor
     from helaseg.deep.tri_axis import new_array, predict_tri_axis
-    from helaseg.io import fingerprint
+    from helaseg.io import describe_job, fingerprint
 
     config = config or PredictConfig()
     train = model.config
@@ -187,6 +187,7 @@ def predict(
         versions=versions(),
         machine=device_name(predictor.device),
         steps=timer.steps,
+        job=describe_job(volume),
     )
     return LearnedResult(
         segmentation=dataclasses.replace(segmentation, provenance=provenance),

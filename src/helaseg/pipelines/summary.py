@@ -11,6 +11,7 @@ from helaseg.core.results import StepCost, installed_versions, plain_value
 from helaseg.core.volume import Volume
 from helaseg.io import CellRow, atomic_path
 from helaseg.io.json_file import read_record
+from helaseg.io.sampling import describe_job
 from helaseg.io.tables import read_rows, write_rows
 from helaseg.pipelines.classical import RunConfig, as_plain
 
@@ -34,6 +35,7 @@ def write_summary(
             "voxel_size_nm": volume.grid.voxel_size_nm,
             "fingerprint": source,
         },
+        "job": describe_job(volume),
         "n_cells": len(cells),
         "config": as_plain(config),
         "seed": config.seed,
