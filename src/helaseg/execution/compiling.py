@@ -17,8 +17,8 @@ _OURS = "helaseg._kernels."
 
 #: What is said before the first compilation.
 NOTICE = (
-    "compiling the kernels for this processor, which happens once and takes up to a minute "
-    "('helaseg doctor --warm' does it beforehand)"
+    "compiling kernels that this command is the first to need on this processor, up to a minute "
+    "('helaseg doctor --warm' compiles all of them beforehand)"
 )
 
 

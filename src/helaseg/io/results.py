@@ -95,7 +95,10 @@ def write_segmentation(
     rows = [[_text(getattr(s, c)) for c in _SLICE_COLUMNS] for s in result.slices]
     write_rows(files[-1], _SLICE_COLUMNS, rows)
     files.append(folder / "invaginations.csv")
-    rows = [[_text(getattr(s, c)) for c in _INVAGINATION_COLUMNS] for s in result.invaginations]
+    rows = [
+        [_shown(c, _text(getattr(s, c))) for c in _INVAGINATION_COLUMNS]
+        for s in result.invaginations
+    ]
     write_rows(files[-1], _INVAGINATION_COLUMNS, rows)
     if result.provenance is not None:
         files.append(folder / "provenance.json")
@@ -220,6 +223,13 @@ def _read_provenance(path: Path) -> Provenance | None:
     except (TypeError, ValueError) as error:
         msg = f"{path} is not a provenance of helaseg ({error}); remove it"
         raise DataFormatError(msg) from error
+
+
+def _shown(column: str, value: Any) -> Any:
+    """A measure to the digits that mean something: tenths of nm, millionths of µm² and µm³."""
+    if not isinstance(value, float):
+        return value
+    return round(value, 1 if column.endswith("_nm") else 4 if "direction" in column else 6)
 
 
 def _text(value: Any) -> Any:
