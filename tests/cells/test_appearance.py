@@ -143,3 +143,9 @@ def test_crops_from_the_middle_of_a_clump():
             assert look.resin == resin
             assert (look.threshold is None) == (resin == "none")
             assert look.threshold is None or 160 < look.threshold < 185
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (1, 40)])
+def test_a_handful_of_pixels_says_nothing(rng, shape):
+    image = rng.integers(0, 255, shape).astype(np.uint8)
+    assert math.isnan(glimpse_slice(image, pixel_nm=10.0, reliable=True).busyness)

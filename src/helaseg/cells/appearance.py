@@ -148,6 +148,8 @@ def glimpse_slice(
     smooth = gaussian(small, sigma_px=max(0.5, config.grey_sigma_nm / pixel))
     # What was filled in is the darkest of all and of one grey value.
     recorded = small > small.min()
+    if not recorded.any():  # a few pixels that were joined to one
+        return Glimpse(reliable=reliable)
     bright = smooth > otsu_threshold(smooth, mask=recorded)
     share = gaussian(bright.astype(np.float32), sigma_px=REGION_NM / pixel)
     regions = [(share < 1 - REGION_PART) & recorded, (share > REGION_PART) & recorded]
