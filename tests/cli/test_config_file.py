@@ -136,7 +136,7 @@ def test_a_wrong_key_is_refused(parse, toml, text: str, message: str) -> None:
 
 
 def test_a_file_that_is_no_toml_is_refused(parse, toml, tmp_path: Path) -> None:
-    with pytest.raises(DataFormatError, match=r"settings\.toml is none: Invalid value"):
+    with pytest.raises(DataFormatError, match=r"settings\.toml is not a valid one: Invalid value"):
         parse("--config", toml("seed = "))
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(DataFormatError, match="must name a TOML file"):
