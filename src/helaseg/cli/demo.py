@@ -21,6 +21,7 @@ from helaseg.cli.plan import plan_run, plan_whole
 from helaseg.cli.reports import write_reports
 from helaseg.cli.session import session, show
 from helaseg.core.scores import ScoreTable
+from helaseg.execution import parse_executor
 from helaseg.pipelines.classical import RunConfig
 from helaseg.synthetic import PhantomConfig
 
@@ -93,6 +94,7 @@ def demo(
             result.segmentations,
             scores=scores,
             scores_by_cell=by_cell,
+            n_workers=parse_executor(executor)[1],
             progress=work.progress,
         )
         show(f"{len(result.segmentations)} cells segmented, scores against the exact truth:")

@@ -15,16 +15,17 @@ from helaseg.core.grid import Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume, Volume
 from helaseg.deep.train_config import TrainConfig
+from helaseg.deep.unet_config import UNetConfig
 from helaseg.errors import OutputExistsError
 from helaseg.execution import Progress
 from helaseg.io import CellRow
 
-#: How long the network of the demo learns, and on patches of which size. Half a minute on two
-#: cores with AMX is enough for the large one, on two cores with AVX2 alone for the small one.
+#: How long the network of the demo learns, and how wide it is. Half a minute on two cores with
+#: AMX is enough for the large one, on two cores with AVX2 alone for the small one.
 DEMO_PRESETS = {
     "large": TrainConfig(n_steps=300, validate_every=100),
     "medium": TrainConfig(n_steps=150, validate_every=50),
-    "small": TrainConfig(n_steps=120, validate_every=40, patch_px=128),
+    "small": TrainConfig(n_steps=200, validate_every=50, network=UNetConfig(width=8)),
 }
 #: Longest training of the demo, in seconds.
 MOST_S = 45.0
@@ -166,9 +167,8 @@ def choose_preset(seconds_per_step: float) -> str:
     seconds_per_step : float
         Of the large one.
     """
-    for name, config in DEMO_PRESETS.items():
-        work = config.n_steps * (config.patch_px / DEMO_PRESETS["large"].patch_px) ** 2
-        if work * seconds_per_step <= MOST_S:
+    for name in ("large", "medium"):
+        if DEMO_PRESETS[name].n_steps * seconds_per_step <= MOST_S:
             return name
     return "small"
 
