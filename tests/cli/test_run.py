@@ -84,7 +84,7 @@ def test_pages_that_are_up_to_date_stay(copied: Path, capsys: pytest.CaptureFixt
     changed = {name for name in before if after[name] != before[name]}
     assert changed == {"run", lost.name}
     out = capsys.readouterr().out
-    assert f"{len(before) - 1} cells segmented" in out
+    assert f"nothing to segment: all {len(before) - 1} cells were done before" in out
     assert "report: " in out
 
 

@@ -77,7 +77,7 @@ def run(
             )
         took = as_time(time.perf_counter() - begun)
         done = len(result.segmentations)
-        if result.n_new:
+        if result.n_new or not done:
             before = f", {done - result.n_new} were done before" if result.n_new < done else ""
             work.say(f"{result.n_new} cells segmented{before}; all took {took}, pages included")
         else:
