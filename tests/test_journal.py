@@ -142,7 +142,7 @@ def test_a_torn_last_line_is_ignored_and_the_next_one_is_whole(
     assert again.is_done("third", "f")
 
 
-@pytest.mark.parametrize("line", ["[1, 2]", "null", '{"key": "x"}', "\x00\x00", "3"])
+@pytest.mark.parametrize("line", ["[1, 2]", "[" * 5000, "null", '{"key": "x"}', "\x00\x00", "3"])
 def test_a_strange_line_is_ignored(journal: Journal, line: str) -> None:
     journal.record("a", "f")
     with journal.path.open("a") as file:

@@ -87,7 +87,7 @@ class Journal:
                     "outputs": {name: dict(state) for name, state in entry["outputs"].items()},
                     "values": dict(entry["values"]),
                 }
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 _log.info("%s: line %d is torn, its work is done again", self.path, number)
 
     @property
