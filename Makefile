@@ -9,7 +9,7 @@ WORKERS ?= auto
 .PHONY: help install demo test test-slow lint benchmark clean
 
 help:
-	@echo "make demo       the main job on an embedded phantom, about 3 minutes on 2 cores"
+	@echo "make demo       the main job on an embedded phantom, 2 to 4 minutes on 2 cores"
 	@echo "make test       the test suite, under 12 minutes on 2 cores"
 	@echo "make test-slow  the long checks (memory of a full-size ROI, large phantoms)"
 	@echo "make lint       ruff, import-linter, mypy"

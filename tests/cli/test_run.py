@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from helaseg.cli import demo as demo_module
 from helaseg.cli import demo_learned
 from helaseg.cli.app import main
 from helaseg.cli.demo import cell_text, demo_config
+from helaseg.cli.options import DemoOptions
 from helaseg.cli.progress_lines import ProgressLines
 from helaseg.cli.reports import write_reports
+from helaseg.cli.session import Session
 from helaseg.core.grid import Grid
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.deep import TrainConfig, UNetConfig
-from helaseg.io import read_cells_csv, write_tiff
+from helaseg.execution import Compilation
+from helaseg.execution.executors import SerialPool
+from helaseg.io import open_volume, read_cells_csv, write_tiff
+from helaseg.io.tables import read_rows
 from helaseg.pipelines.classical import RunConfig
+from helaseg.pipelines.cropping import roi_name
 from helaseg.synthetic import PhantomConfig
 
 PHANTOM = [
@@ -190,10 +199,36 @@ def test_demo_scores_every_cell(
 
 @pytest.mark.parametrize(
     ("seconds", "preset"),
-    [(0.05, "large"), (0.15, "large"), (0.2, "medium"), (0.5, "small"), (9, "small")],
+    [(0.01, "large"), (0.06, "large"), (0.1, "medium"), (0.5, "small"), (9, "small")],
 )
 def test_the_network_of_the_demo_fits_the_machine(seconds: float, preset: str) -> None:
     assert demo_learned.choose_preset(seconds) == preset
+
+
+def test_after_a_fresh_installation_the_demo_compiles_on_another_core(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    work = Session(common=DemoOptions(), progress=lambda step, done, total: told.append(step))
+    with demo_module.compiled_meanwhile(work):
+        pass
+    assert not told  # kernels are kept already
+
+    def die() -> None:
+        raise BrokenExecutor
+
+    pool = SerialPool()
+
+    monkeypatch.setattr("helaseg.execution.cached_kernels", lambda: (tmp_path, 0))
+    monkeypatch.setattr("helaseg.execution.usable_cores", lambda: 2)
+    monkeypatch.setattr("helaseg.execution.make_executor", lambda spec: pool)
+    made = Compilation(seconds={"blur.rows": 31.4}, n_compiled=1)
+    for warm, said in ((lambda: made, "kernels compiled meanwhile, in 31 s"), (die, "")):
+        monkeypatch.setattr("helaseg.pipelines.warm.warm_kernels", warm)
+        with demo_module.compiled_meanwhile(work):
+            pass
+        assert told.pop() == "compile kernels"
+        assert said in capsys.readouterr().err
 
 
 def test_a_long_silence_is_broken_by_lines() -> None:
@@ -244,6 +279,21 @@ def test_the_median_is_over_the_cells_of_the_truth() -> None:
     assert lines[0] == "per cell, median of 3 in the truth (1 missed, 1 made up):"
     assert lines[1].split() == ["nucleus", "jaccard_index", "0.4000"]
     assert lines[2].split() == ["cell", "jaccard_index", "0.7000"]
+
+
+def test_slices_keep_the_numbers_of_their_files(ran: Path) -> None:
+    grid = open_volume(ran / "phantom" / "image").grid
+    for cell in read_cells_csv(ran / "run" / "cells.csv", grid=grid):
+        folder = ran / "run" / "rois" / roi_name(cell)
+        numbers = list(range(cell.roi.start[0] + 1, cell.roi.stop[0] + 1))
+        rows = read_rows(folder / "slices.csv", ("slice_number",))
+        assert [row.integer("slice_number") for row in rows] == numbers
+        assert list(open_volume(folder / "raw").slice_numbers) == numbers
+        captions = re.findall(
+            r"Slice (\d+) \(file no\. (\d+)\), z = ", (folder / "report.html").read_text()
+        )
+        assert captions
+        assert all(int(number) == numbers[int(z)] for z, number in captions)
 
 
 def test_the_demo_measures_phantom_cells_by_their_own_size() -> None:

@@ -49,6 +49,7 @@ def result():
             event="absent" if z == 0 else "followed",
             envelope_thickness_nm=math.nan if z == 0 else 50.5 + z,
             envelope_confidence=math.nan if z == 0 else z / 8,
+            slice_number=56 + z,
         )
         for z in range(6)
     )
@@ -152,13 +153,14 @@ def test_each_slice_is_computed_once(tmp_path, result):
 def test_a_table_of_slices_from_before_the_envelope_was_measured(tmp_path, result):
     write_segmentation(tmp_path, result)
     table = tmp_path / "slices.csv"
-    lines = [line.rsplit(",", 2)[0] for line in table.read_text().splitlines()]
+    lines = [line.rsplit(",", 3)[0] for line in table.read_text().splitlines()]
     assert lines[0].endswith("event")
     table.write_text("\n".join(lines) + "\n")
     for got, want in zip(read_segmentation(tmp_path).slices, result.slices, strict=True):
         assert got.nucleus_px == want.nucleus_px
         assert math.isnan(got.envelope_thickness_nm)
         assert math.isnan(got.envelope_confidence)
+        assert got.slice_number is None
 
 
 def test_reading_is_lazy(tmp_path, result, monkeypatch):

@@ -74,6 +74,25 @@ def crop(volume: Volume, rows: list[CellRow], out: Path, **settings: Any) -> lis
     return [paths[row.id] for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "first", "last"),
+    [
+        ((), 3, 9),
+        (tuple(range(56, 76)), 58, 64),
+        ((*range(20, 28), *range(30, 42)), 22, 30),
+    ],
+)
+def test_slices_keep_the_numbers_of_their_source(
+    numbers: tuple[int, ...], first: int, last: int, data: np.ndarray, tmp_path: Path
+) -> None:
+    volume = Volume(data=data, grid=GRID, slice_numbers=numbers)
+    paths = crop(volume, cells(), tmp_path)
+    numbers = open_volume(paths[0], allow_gaps=True).slice_numbers
+    assert numbers == (*range(first, first + 6), last)
+    # What lies before the volume has no number: the whole box counts from 1.
+    assert open_volume(paths[3]).slice_numbers == tuple(range(1, 26))
+
+
 @pytest.fixture
 def data(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(1, 255, GRID.shape, dtype=np.uint8)
@@ -123,7 +142,9 @@ def test_the_files_are_those_of_the_ordinary_writers(data: np.ndarray, tmp_path:
     rows = cells(BOXES[:1])
     (folder,) = crop(volume, rows, tmp_path / "a")
     piece = volume.crop(BOXES[0])
-    write_tiff_slices(tmp_path / "b", piece.data, piece.grid, prefix=roi_name(rows[0]))
+    write_tiff_slices(
+        tmp_path / "b", piece.data, piece.grid, prefix=roi_name(rows[0]), first_number=3
+    )
     names = sorted(p.name for p in folder.iterdir())
     assert names == sorted(p.name for p in (tmp_path / "b").iterdir())
     for name in names:

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
 from helaseg.synthetic import PhantomConfig, make_phantom
+from helaseg.synthetic.drawing import most_workers
 from helaseg.synthetic.placement import mean_radius_nm
-from helaseg.synthetic.render import render_slice
+from helaseg.synthetic.render import render_slice, scene_drawing
 from helaseg.synthetic.scene import make_scene
 
 SMALL = PhantomConfig(shape=(32, 320, 384), voxel_size_nm=(100.0, 40.0, 40.0), n_cells=6)
@@ -138,6 +140,24 @@ def test_a_slice_does_not_depend_on_what_was_drawn_before(phantom):
         np.testing.assert_array_equal(alone.image, phantom.image.slice(z))
         np.testing.assert_array_equal(alone.cell, phantom.truth["cell"].slice(z))
         np.testing.assert_array_equal(alone.mitochondria, phantom.truth["mitochondria"].slice(z))
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_number_of_threads_changes_no_voxel(n, phantom):
+    with limit_threads(n):
+        again = make_phantom(SMALL)
+    np.testing.assert_array_equal(again.image.read(), phantom.image.read())
+    for name, labels in again.truth.items():
+        np.testing.assert_array_equal(labels.read(), phantom.truth[name].read())
+    assert again.cells == phantom.cells
+
+
+def test_large_slices_are_drawn_one_by_one():
+    small, large = (
+        scene_drawing(make_scene(PhantomConfig(shape=(1, n, n), n_cells=0))) for n in (512, 8192)
+    )
+    assert most_workers(small) >= 16
+    assert most_workers(large) == 1
 
 
 def test_bands_leave_no_seam(monkeypatch):

@@ -63,7 +63,7 @@ def segment_cell(
         crop, nucleus, config=envelope, executor=executor, progress=progress
     )
     cells = label_cells(nucleus, config=config, executor=executor, progress=progress)
-    return assemble(nucleus, measured, cells)
+    return assemble(nucleus, measured, cells).with_slice_numbers(crop.slice_numbers)
 
 
 def assemble(

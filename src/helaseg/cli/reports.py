@@ -72,4 +72,4 @@ def write_reports(
             done += 1
             if progress:
                 progress("report", done, len(folders))
-    return write_run_report(out, scores=scores, scores_by_cell=scores_by_cell)
+        return write_run_report(out, scores=scores, scores_by_cell=scores_by_cell, executor=pool)

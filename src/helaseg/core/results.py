@@ -7,7 +7,7 @@ import functools
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -109,6 +109,9 @@ class SliceRecord:
         is nowhere.
     envelope_confidence : float
         Mean over the envelope of the slice, 0 to 1; nan without a nucleus.
+    slice_number : int, optional
+        Number in the name of its image file; None where the image is not a folder of
+        numbered slices.
     """
 
     z: int
@@ -120,6 +123,7 @@ class SliceRecord:
     event: str
     envelope_thickness_nm: float = math.nan
     envelope_confidence: float = math.nan
+    slice_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +216,19 @@ class SegmentationResult:
     measurements: Mapping[str, Any] = field(default_factory=dict)
     flags: CellFlag = CellFlag.NONE
     provenance: Provenance | None = field(default=None, repr=False)
+
+    def with_slice_numbers(self, numbers: Sequence[int]) -> SegmentationResult:
+        """The same result, whose slices know the numbers of their image files.
+
+        Parameters
+        ----------
+        numbers : sequence of int
+            One per slice of the crop (`Volume.slice_numbers`); none if the image has none.
+        """
+        if not numbers:
+            return self
+        slices = [dataclasses.replace(s, slice_number=numbers[s.z]) for s in self.slices]
+        return dataclasses.replace(self, slices=tuple(slices))
 
 
 def machine_name() -> str:

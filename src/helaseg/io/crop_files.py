@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -93,15 +94,15 @@ class CropFile(ABC):
 class SliceFolder(CropFile):
     """A folder of raw single-page TIFFs; checksums are made of what is written."""
 
-    def __init__(self, target: Path, grid: Grid, *, prefix: str) -> None:
+    def __init__(self, target: Path, grid: Grid, *, prefix: str, numbers: Sequence[int]) -> None:
         super().__init__(target, grid)
-        self.prefix = prefix
+        self.names = [slice_name(prefix, number) for number in numbers]
         self._digests: dict[str, str] = {}
         with disk_errors(target):
             self._part.mkdir()
 
     def _put(self, k: int, plane: NDArray[Any]) -> None:
-        name = slice_name(self.prefix, k + 1)
+        name = self.names[k]
         data = encode_slice(plane, self.grid, k)
         (self._part / name).write_bytes(data)
         self._digests[name] = hashlib.sha256(data).hexdigest()
@@ -181,7 +182,14 @@ class ZarrImage(_FlatFile):
         return super()._close()
 
 
-def open_crop_file(folder: Path, grid: Grid, *, format: CropFormat, dtype: Any) -> CropFile:
+def open_crop_file(
+    folder: Path,
+    grid: Grid,
+    *,
+    format: CropFormat,
+    dtype: Any,
+    numbers: Sequence[int],
+) -> CropFile:
     """A crop to be filled in the folder of its cell; an nnU-Net case lies beside all folders.
 
     Parameters
@@ -195,6 +203,8 @@ def open_crop_file(folder: Path, grid: Grid, *, format: CropFormat, dtype: Any) 
         ``out/nnunet/imagesTs/roi_..._0000.tif``.
     dtype : numpy dtype
         Of its voxels.
+    numbers : sequence of int
+        Number of each slice, for the names of single files.
 
     Raises
     ------
@@ -202,7 +212,7 @@ def open_crop_file(folder: Path, grid: Grid, *, format: CropFormat, dtype: Any) 
         If the disk refuses.
     """
     if format == "tiff":
-        return SliceFolder(folder / "raw", grid, prefix=folder.name)
+        return SliceFolder(folder / "raw", grid, prefix=folder.name, numbers=numbers)
     if format == "tiff-stack":
         return StackFile(folder / "raw.tif", grid, dtype=dtype)
     if format == "ome-zarr":

@@ -36,6 +36,8 @@ _INVAGINATION_COLUMNS = tuple(field.name for field in dataclasses.fields(Invagin
 _OPTIONAL = ("cells", "second", "cell_confidence", "envelope_confidence")
 #: What an earlier version did not write; those numbers are nan.
 _LATER_COLUMNS = ("envelope_thickness_nm", "envelope_confidence")
+#: Empty where the image is no folder of numbered slices, and in files of an earlier version.
+_NUMBER = "slice_number"
 
 
 def write_segmentation(
@@ -181,6 +183,7 @@ def _one_row(path: Path) -> TableRow:
 
 
 def _read_slices(path: Path) -> tuple[SliceRecord, ...]:
+    later = (*_LATER_COLUMNS, _NUMBER)
     return tuple(
         SliceRecord(
             z=row.integer("z"),
@@ -191,8 +194,9 @@ def _read_slices(path: Path) -> tuple[SliceRecord, ...]:
             confidence=_number_or_nan(row, "confidence"),
             event=row.values["event"],
             **{column: _number_or_nan(row, column) for column in _LATER_COLUMNS},
+            slice_number=row.integer(_NUMBER) if row.values.get(_NUMBER) else None,
         )
-        for row in read_rows(path, [c for c in _SLICE_COLUMNS if c not in _LATER_COLUMNS])
+        for row in read_rows(path, [c for c in _SLICE_COLUMNS if c not in later])
     )
 
 

@@ -307,8 +307,8 @@ def segment_one(task: SegmentTask) -> _Outcome:
     """Segment one cell; runs in a worker, perhaps on another machine."""
     timer = StepTimer()
     # The file holds the same grid to the precision of its numbers.
-    voxels = open_volume(task.crop, task.grid.voxel_size_nm).data
-    piece = Volume(data=voxels, grid=task.grid, name=task.name)
+    crop = open_volume(task.crop, task.grid.voxel_size_nm, allow_gaps=True)
+    piece = replace(crop, grid=task.grid, name=task.name)
     if multiprocessing.parent_process() is not None:
         # A worker process has filters of its own, see `_hushed`.
         warnings.simplefilter("ignore", NothingFoundWarning)

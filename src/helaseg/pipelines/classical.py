@@ -298,6 +298,7 @@ def segment(
         steps=timer.steps,
         job=describe_job(volume),
     )
+    result = result.with_slice_numbers(volume.slice_numbers)
     return dataclasses.replace(result, provenance=provenance)
 
 

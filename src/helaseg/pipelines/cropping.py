@@ -71,6 +71,19 @@ def roi_name(cell: CellRow) -> str:
     return f"roi_{cell.id:03d}_{y}_{x}_{z}"
 
 
+def slice_numbers_of(volume: Volume, roi: Roi) -> Sequence[int]:
+    """The number of each slice of a box, which names its file.
+
+    It is that of the slice in the names of the volume; the place in the volume, from 1,
+    where those have none; and the place in the box, from 1, where the box sticks out in z.
+    """
+    inside = roi.start[0] >= 0 and roi.stop[0] <= volume.shape[0]
+    if not inside:
+        return range(1, roi.shape[0] + 1)
+    numbers = volume.slice_numbers or range(1, volume.shape[0] + 1)
+    return numbers[roi.start[0] : roi.stop[0]]
+
+
 def cut_boxes(
     volume: Volume,
     cells: Iterable[CellRow],
@@ -149,6 +162,7 @@ def cut_boxes(
                     volume.grid.crop(cell.roi),
                     format=format,
                     dtype=volume.data.dtype,
+                    numbers=slice_numbers_of(volume, cell.roi),
                 )
             inside = [
                 c for c in rows if c.roi.start[0] < layer.stop and layer.start < c.roi.stop[0]

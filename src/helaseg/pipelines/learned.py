@@ -168,7 +168,9 @@ def predict(
         target = None if target_vx is None else _moved(target_vx, volume.grid, grid)
         inside = keep_components(nucleus >= HALF, grid, keep=keep, target_vx=target)
     with timer.measured("measure"):
-        segmentation = as_segmentation(volume.grid, grid, nucleus, inside, chances, network.classes)
+        segmentation = as_segmentation(
+            volume.grid, grid, nucleus, inside, chances, network.classes
+        ).with_slice_numbers(volume.slice_numbers)
     provenance = Provenance(
         config={
             "predict": dataclasses.asdict(config),

@@ -241,6 +241,8 @@ def _worst(comparison: Comparison, image: Volume | None) -> Iterator[dict[str, A
     """Pictures of the worst slices, method by method; a slice is drawn once."""
     words = tables.metric_words(comparison.main_metric)
     outlines: dict[int, Picture] = {}
+    known = image.slice_numbers if image is not None else ()
+    numbers: Sequence[int | None] = known or [None] * comparison.grid.shape[0]
     for name in comparison.methods:
         pictures = []
         for worst in (w for w in comparison.worst if w.method == name):
@@ -252,7 +254,8 @@ def _worst(comparison: Comparison, image: Volume | None) -> Iterator[dict[str, A
                     ),
                 )
             others = _others_in(comparison, worst.z, name)
-            caption = f"Slice {worst.z}: {words} {worst.value:.3f}"
+            place = style.slice_text(worst.z, comparison.grid, numbers[worst.z])
+            caption = f"{place.capitalize()}: {words} {worst.value:.3f}"
             caption = f"{caption} ({others})" if others else caption
             pictures.append(dataclasses.replace(outlines[worst.z], caption=caption))
         if pictures:

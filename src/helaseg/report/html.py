@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from helaseg.core.results import Provenance, SegmentationResult
 from helaseg.core.scores import ScoreTable
 from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError
+from helaseg.execution import WorkerPool, make_executor
 from helaseg.io import CellRow, atomic_path, read_segmentation
 from helaseg.report import style, tables
 from helaseg.report.cell_figure import plot_cell_shape
@@ -21,7 +22,7 @@ from helaseg.report.drawn import Picture, drawn
 from helaseg.report.field import plot_field
 from helaseg.report.folder import RunFolder, on_grid, open_raw, read_run_folder
 from helaseg.report.pages import template, write_page
-from helaseg.report.sections import make_section
+from helaseg.report.sections import CellSection, make_section
 
 # With more cells than this, a run's page shows one small picture of each, to stay light.
 _FULL_SECTIONS = 12
@@ -130,6 +131,7 @@ def write_run_report(
     *,
     scores: ScoreTable | None = None,
     scores_by_cell: Mapping[Any, ScoreTable] | None = None,
+    executor: WorkerPool | None = None,
 ) -> Path:
     """Write ``report.html`` for a whole run.
 
@@ -141,6 +143,9 @@ def write_run_report(
         Scores against truth of the whole volume.
     scores_by_cell : mapping of cell id to ScoreTable, optional
         Scores of each cell.
+    executor : WorkerPool, optional
+        Serial or processes, which draw cells at the same time (drawing is not safe in
+        threads).
 
     Returns
     -------
@@ -154,7 +159,7 @@ def write_run_report(
     """
     folder = _existing(folder)
     run = read_run_folder(folder)
-    cells = _cells(run)
+    cells = _cells(run, executor or make_executor("serial"))
     run = _with_all_flags(run, cells)
     steps = [s for s in run.info.get("steps") or () if isinstance(s, Mapping)]
     page = template("run.html.j2").render(
@@ -248,25 +253,42 @@ def _overview_numbers(
     return numbers
 
 
-def _cells(run: RunFolder) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """What the page of a run shows of a cell: nothing, or the problem, without a result."""
+
+    section: CellSection | None = None
+    flags: CellFlag = CellFlag.NONE
+    problem: str = ""
+
+
+def _draw_cell(folder: Path | None, *, name: str, few: bool) -> _Drawn:
+    result, problem = _read_cell(folder)
+    if folder is None or result is None:
+        return _Drawn(problem=problem)
+    section = make_section(
+        result,
+        raw=open_raw(folder, result),
+        name=name,
+        n_overlays=3 if few else 1,
+        n_doubtful=0,
+        orthogonal=few,
+        size_px=440 if few else 320,
+        section_px=400,
+    )
+    return _Drawn(section=section, flags=result.flags)
+
+
+def _cells(run: RunFolder, executor: WorkerPool) -> list[dict[str, Any]]:
     few = len(run.cells) <= _FULL_SECTIONS
+    waiting = [
+        executor.submit(_draw_cell, run.cell_folders.get(row.id), name=f"Cell {row.id}", few=few)
+        for row in run.cells
+    ]
     cells = []
-    for row in run.cells:
-        folder = run.cell_folders.get(row.id)
-        result, problem = _read_cell(folder)
-        section = None
-        if folder is not None and result is not None:
-            section = make_section(
-                result,
-                raw=open_raw(folder, result),
-                name=f"Cell {row.id}",
-                n_overlays=3 if few else 1,
-                n_doubtful=0,
-                orthogonal=few,
-                size_px=440 if few else 320,
-                section_px=400,
-            )
-        flags = row.flags if result is None else row.flags | result.flags
+    for row, future in zip(run.cells, waiting, strict=True):
+        shown = future.result()
+        section, flags = shown.section, row.flags | shown.flags
         cells.append(
             {
                 "id": row.id,
@@ -275,8 +297,8 @@ def _cells(run: RunFolder) -> list[dict[str, Any]]:
                 "is_cut": section is not None and any(q.note for q in section.key_numbers),
                 "flag": flags,
                 "flags": tables.flag_words(flags),
-                "problem": problem,
-                "report": _page_beside(run.path, folder),
+                "problem": shown.problem,
+                "report": _page_beside(run.path, run.cell_folders.get(row.id)),
                 **_place(row),
             }
         )

@@ -164,8 +164,9 @@ def _overlay(
         )
         return style.picture_uri(figure, quality=78)
 
-    caption = f"Slice {z}, z = {z * result.labels.grid.slice_nm / 1000:.2f} µm"
     record = next((r for r in result.slices if r.z == z), None)
+    number = None if record is None else record.slice_number
+    caption = style.slice_text(z, result.labels.grid, number).capitalize()
     if record is not None:
         if math.isfinite(record.confidence):
             caption += f"; confidence {tables.number_text(record.confidence, digits=2)}"

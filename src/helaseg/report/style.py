@@ -23,6 +23,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from helaseg.core.grid import Grid
+
 #: Colours that people with any colour vision can tell apart [1]_.
 #:
 #: .. [1] Okabe M, Ito K, "Color universal design", 2008;
@@ -62,6 +64,12 @@ def new_figure(width_px: float, height_px: float) -> Figure:
 def on_plain_ground(colour: str) -> list[Any]:
     """Path effects of a line: yellow, which shows on grey values, gets a dark edge on white."""
     return [withStroke(linewidth=3, foreground=INK)] if colour == NUCLEUS else []
+
+
+def slice_text(z: int, grid: Grid, number: int | None = None) -> str:
+    """A slice in words: ``"slice 12 (file no. 56), z = 0.60 µm"``."""
+    file = "" if number is None else f" (file no. {number})"
+    return f"slice {z}{file}, z = {z * grid.slice_nm / 1000:.2f} µm"
 
 
 def label_text(text: str) -> str:

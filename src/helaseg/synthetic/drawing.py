@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from helaseg._kernels.phantom import tally_slice
+from helaseg._threads import n_threads
 from helaseg.core.grid import Grid
+from helaseg.execution import make_executor, ordered_map
 from helaseg.synthetic.config import PhantomConfig
 from helaseg.synthetic.organelles import Organelles
-from helaseg.synthetic.paint import RenderedSlice
+from helaseg.synthetic.paint import BAND_ROWS, RenderedSlice
 from helaseg.synthetic.textures import TextureConfig
 
 #: The truths of a phantom.
 TRUTHS = ("cell", "nucleus", "envelope", "mitochondria")
+#: Memory of the slices that are drawn at the same time.
+_MOST_BYTES = 1e9
+#: Memory of drawing per pixel of a band: its depths and noise fields.
+_DRAWING_BYTES = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,9 @@ class Drawing:
         Its organelles.
     draw : callable
         ``draw(z, out)`` fills the arrays of `out` with slice `z`.
+    in_order : bool
+        Whether `draw` keeps what it needs for the next slice, so that slices must be drawn
+        one after the other. Else any slice may be drawn at any time, by several threads.
     """
 
     grid: Grid
@@ -49,10 +58,46 @@ class Drawing:
     organelles: Organelles
     draw: Callable[[int, RenderedSlice], object]
     designs: dict[int, tuple[float, float]] = field(default_factory=dict)
+    in_order: bool = False
 
     def empty_slice(self) -> RenderedSlice:
         """Arrays for one slice."""
         return RenderedSlice.empty(self.grid.shape[1:], self.organelles)
+
+
+def draw_slices(
+    drawing: Drawing, arrays_for: Callable[[int], RenderedSlice]
+) -> Iterator[RenderedSlice]:
+    """Draw all slices, several at the same time where their memory and the drawing allow it.
+
+    Parameters
+    ----------
+    drawing : Drawing
+        The phantom.
+    arrays_for : callable
+        ``arrays_for(z)`` gives the arrays that slice `z` is drawn into.
+
+    Yields
+    ------
+    RenderedSlice
+        In the order of z.
+    """
+
+    def draw(z: int) -> RenderedSlice:
+        out = arrays_for(z)
+        drawing.draw(z, out)
+        return out
+
+    n_workers = 1 if drawing.in_order else min(n_threads(), most_workers(drawing))
+    with make_executor(f"threads:{n_workers}" if n_workers > 1 else "serial") as pool:
+        yield from ordered_map(pool, draw, range(drawing.grid.shape[0]), window=n_workers)
+
+
+def most_workers(drawing: Drawing) -> int:
+    """How many slices may be in memory at the same time, with what it takes to draw them."""
+    _, n_y, n_x = drawing.grid.shape
+    voxel = 7 + np.dtype(drawing.organelles.mitochondria_dtype).itemsize
+    return max(1, int(_MOST_BYTES // (n_x * (n_y * voxel + BAND_ROWS * _DRAWING_BYTES))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

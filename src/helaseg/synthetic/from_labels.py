@@ -140,7 +140,13 @@ def label_drawing(
         _draw_slice(depths.slice(z), fields, things, textures, grid, z, out)
 
     return Drawing(
-        grid=grid, config=textures, damaged=damaged, n_cells=most, organelles=things, draw=draw
+        grid=grid,
+        config=textures,
+        damaged=damaged,
+        n_cells=most,
+        organelles=things,
+        draw=draw,
+        in_order=True,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from helaseg.core.volume import LabelVolume, Volume
 from helaseg.errors import ParameterError
 from helaseg.synthetic.config import PhantomConfig
-from helaseg.synthetic.drawing import TRUTHS, CellDescription, CellTally, Drawing
+from helaseg.synthetic.drawing import TRUTHS, CellDescription, CellTally, Drawing, draw_slices
 from helaseg.synthetic.paint import RenderedSlice
 from helaseg.synthetic.render import scene_drawing
 from helaseg.synthetic.scene import make_scene
@@ -79,10 +79,12 @@ def draw_phantom(drawing: Drawing) -> Phantom:
     plane = drawing.empty_slice()
     arrays = {name: np.empty(grid.shape, getattr(plane, name).dtype) for name in ("image", *TRUTHS)}
     tally = CellTally(drawing)
-    for z in range(grid.shape[0]):
-        target = RenderedSlice(**{name: array[z] for name, array in arrays.items()})
-        drawing.draw(z, target)
-        tally.add(z, target)
+
+    def arrays_for(z: int) -> RenderedSlice:
+        return RenderedSlice(**{name: array[z] for name, array in arrays.items()})
+
+    for z, drawn in enumerate(draw_slices(drawing, arrays_for)):
+        tally.add(z, drawn)
     return Phantom(
         image=Volume(data=arrays["image"], grid=grid, name="phantom"),
         truth={name: LabelVolume(data=arrays[name], grid=grid) for name in TRUTHS},

@@ -7,11 +7,9 @@ from numpy.typing import NDArray
 
 from helaseg._kernels import phantom as kernels
 from helaseg.synthetic.drawing import Drawing
-from helaseg.synthetic.paint import FRAME, GAP_MOST, Depths, RenderedSlice, paint_band
+from helaseg.synthetic.paint import BAND_ROWS, FRAME, GAP_MOST, Depths, RenderedSlice, paint_band
 from helaseg.synthetic.scene import Scene
 
-#: Rows drawn at a time: bounds the memory for a slice of any size.
-BAND_ROWS = 512
 #: Cytoplasm between nucleus and plasma membrane (nm).
 WALL_NM = 130.0
 #: How far around a cell its depth is known (nm): where the resin is lighter.

@@ -18,7 +18,7 @@ from helaseg.errors import OutputExistsError
 from helaseg.io.atomic import atomic_path
 from helaseg.synthetic.cases import case_drawing
 from helaseg.synthetic.config import PhantomConfig
-from helaseg.synthetic.drawing import TRUTHS, CellDescription, CellTally, Drawing
+from helaseg.synthetic.drawing import TRUTHS, CellDescription, CellTally, Drawing, draw_slices
 from helaseg.synthetic.phantom import changed_config
 from helaseg.synthetic.render import scene_drawing
 from helaseg.synthetic.scene import make_scene
@@ -31,7 +31,7 @@ def write_phantom(
     progress: Callable[[int, int], None] | None = None,
     **changes: Any,
 ) -> tuple[CellDescription, ...]:
-    """Write a phantom of any size; the memory needed is that of one slice.
+    """Write a phantom of any size; the memory needed is that of a few slices.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def write_phantom(
     -----
     1. All is written into a new folder beside the final one.
     2. Each slice is drawn (the voxels are those of `make_phantom`), counted and
-       written.
+       written. Several are drawn at the same time if they take less than 1 GB together.
     3. The folder gets its name when everything is there; after an error
        nothing is left.
     """
@@ -130,13 +130,11 @@ def _write(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[CellDescription, ...]:
     tally = CellTally(drawing)
-    plane = drawing.empty_slice()
     places = {"image": folder / "image"} | {name: folder / "truth" / name for name in TRUTHS}
     for place in places.values():
         place.mkdir(parents=True)
     n_z = drawing.grid.shape[0]
-    for z in range(n_z):
-        drawing.draw(z, plane)
+    for z, plane in enumerate(draw_slices(drawing, lambda z: drawing.empty_slice())):
         tally.add(z, plane)
         for name, place in places.items():
             path = place / f"{name}_z{z + 1:04d}.tif"
