@@ -302,6 +302,19 @@ def test_nuclei_of_a_whole_real_slice(real_data):
     assert len(found) == 41
 
 
+def test_a_cell_found_twice_for_a_nucleus_of_one_slice_is_flagged():
+    made = make_phantom(
+        shape=(64, 800, 800), voxel_size_nm=(50, 16, 16), n_cells=3, n_border_cells=0, seed=0
+    )
+    tracks = link_detections(detect_cells(made.image), grid=made.image.grid)
+    cells = made.truth["cell"].data
+    owners = [
+        max(int(cells[d.z, round(d.y), round(d.x)]) for d in track.detections) for track in tracks
+    ]
+    assert owners == [1, 2, 3, 1]
+    assert [CellFlag.MAYBE_PART in track.flags for track in tracks] == [False, False, False, True]
+
+
 @pytest.mark.real
 def test_the_central_cell_of_real_slices(real_data):
     for path in sorted((real_data / "roi_6005_4739" / "raw").glob("*.tif"))[::5]:

@@ -178,6 +178,13 @@ def test_a_nucleus_links_what_moves_and_parts_what_is_close():
     assert sorted({d.nucleus for d in t.detections} for t in tracks) == [{1}, {2}]
 
 
+def test_a_cell_parted_by_one_view_of_a_nucleus_may_be_part_of_its_neighbour():
+    sure = [Detection(z=z, y=900, x=400, radius_nm=3000, nucleus=1) for z in (228, 248, 268)]
+    doubted = [replace(d, x=900, nucleus=2, parted_once=d.z == 248) for d in sure]
+    tracks = link(sure + doubted)
+    assert [CellFlag.MAYBE_PART in track.flags for track in tracks] == [False, True]
+
+
 def test_a_nucleus_keeps_a_short_weak_track():
     weak = [Detection(z=z, y=400, x=400, radius_nm=1500) for z in (228, 248)]
     assert link(weak) == []

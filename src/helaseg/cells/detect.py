@@ -284,8 +284,15 @@ def _part(
         return piece
     pixel_nm = grid.pixel_nm * piece.factor
     markers = markers_in_slice(nuclei, piece.z, pixel_nm=pixel_nm, slice_nm=grid.slice_nm)
-    cells = split_hills(piece.background, _hills(piece), markers, pixel_nm=pixel_nm, config=config)
-    return replace(piece, detections=in_volume(cells, piece.z, piece.factor))
+    hills = _hills(piece)
+    cells = split_hills(piece.background, hills, markers, pixel_nm=pixel_nm, config=config)
+    detections = [
+        replace(d, parted_once=circle not in hills and len(nuclei[number - 1].circles) == 1)
+        if number
+        else d
+        for d, (circle, number) in zip(in_volume(cells, piece.z, piece.factor), cells, strict=True)
+    ]
+    return replace(piece, detections=tuple(detections))
 
 
 def _hills(piece: ProbedSlice) -> list[Circle]:

@@ -10,7 +10,7 @@ from helaseg.core.objects import CellFlag, Track
 _DEFECTS = (
     CellFlag.CUT_BY_SIDE | CellFlag.CUT_AT_FIRST_SLICE | CellFlag.CUT_AT_LAST_SLICE,
     CellFlag.SHORT_TRACK | CellFlag.SMALL,
-    CellFlag.LITTLE_RESIN | CellFlag.BRIDGED_SLICES,
+    CellFlag.LITTLE_RESIN | CellFlag.BRIDGED_SLICES | CellFlag.MAYBE_PART,
 )
 
 

@@ -365,6 +365,8 @@ def _flags(segment: Segment, slices: list[int], grid: Grid, config: TrackConfig)
         flags |= CellFlag.CUT_AT_LAST_SLICE
     if any(_leaves_sides(d, grid) for d in segment):
         flags |= CellFlag.CUT_BY_SIDE
+    if any(d.parted_once for d in segment):
+        flags |= CellFlag.MAYBE_PART
     # Half a step on either side of the probes that show the cell.
     step = slices[1] - slices[0] if len(slices) > 1 else grid.shape[0]
     if (segment[-1].z - segment[0].z + step) * grid.slice_nm < config.min_length_nm:

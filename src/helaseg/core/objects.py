@@ -27,6 +27,7 @@ class CellFlag(enum.IntFlag):
     NO_RESIN = enum.auto()
     UNSURE_RESIN = enum.auto()
     SEVERAL_NUCLEI = enum.auto()
+    MAYBE_PART = enum.auto()
 
     @property
     def text(self) -> str:
@@ -71,6 +72,7 @@ _FLAG_TEXT = {
     CellFlag.INVERTED_RESIN: "the resin of this volume is darker than its cells",
     CellFlag.NO_RESIN: "no resin can be told from the cells, nuclei alone part them",
     CellFlag.SEVERAL_NUCLEI: "more than one nucleus; measured is the one in the middle",
+    CellFlag.MAYBE_PART: "one probed slice alone shows its nucleus, it may be part of a neighbour",
     CellFlag.UNSURE_RESIN: "the brighter class was taken for resin without a sure sign of it",
 }
 
@@ -92,6 +94,9 @@ class Detection:
         Place of the peak among those of its slice, 1 is the highest.
     nucleus : int
         Number of its nucleus in the volume; 0 where none was recognised.
+    parted_once : bool
+        It was parted from a neighbour without resin between them because of a nucleus
+        that one probed slice alone shows.
     """
 
     z: int
@@ -100,6 +105,7 @@ class Detection:
     radius_nm: float
     rank: int = 1
     nucleus: int = 0
+    parted_once: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

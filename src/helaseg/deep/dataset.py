@@ -163,7 +163,9 @@ def open_example(volume: LabelledVolume, config: TrainConfig) -> Example:
         If labels state another voxel size or place than their image.
     """
     try:
-        image = to_uint8(open_volume(volume.image, volume.voxel_size_nm))
+        # What helaseg segmented with gaps is learned with them.
+        gaps = volume.kind == "classical"
+        image = to_uint8(open_volume(volume.image, volume.voxel_size_nm, allow_gaps=gaps))
     except MissingVoxelSizeError as error:
         msg = (
             f"{volume.image} does not state its voxel size; list it in a TOML data set with "
