@@ -15,6 +15,7 @@ import pytest
 from helaseg.cli import doctor as doctor_module
 from helaseg.cli.app import COMMANDS, main
 from helaseg.cli.options import CommonOptions
+from helaseg.cli.progress_lines import ProgressLines
 from helaseg.cli.session import session
 from helaseg.errors import (
     DataFormatError,
@@ -196,6 +197,8 @@ def test_bars_only_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with session(CommonOptions()) as work:
+        assert isinstance(work.progress, ProgressLines)
+    with session(CommonOptions(dry_run=True)) as work:
         assert work.progress is None
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with session(CommonOptions(quiet=True)) as work:

@@ -8,6 +8,7 @@ import shutil
 import time
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from helaseg.cli import demo_learned
 from helaseg.cli.app import main
 from helaseg.cli.demo import cell_text, demo_config
 from helaseg.cli.options import DemoOptions
-from helaseg.cli.progress_lines import ProgressLines
+from helaseg.cli.progress_lines import ProgressLines, waits
 from helaseg.cli.reports import write_reports
 from helaseg.cli.session import Session
 from helaseg.core.grid import Grid
@@ -233,7 +234,7 @@ def test_after_a_fresh_installation_the_demo_compiles_on_another_core(
 
 def test_a_long_silence_is_broken_by_lines() -> None:
     said: list[str] = []
-    with ProgressLines(said.append, every_s=0.02) as progress:
+    with ProgressLines(said.append, intervals_s=(0.02, 0.02)) as progress:
         time.sleep(0.1)
         progress("train", 3, 9)
         time.sleep(0.1)
@@ -242,6 +243,11 @@ def test_a_long_silence_is_broken_by_lines() -> None:
     n = len(said)
     time.sleep(0.05)
     assert len(said) == n
+
+
+def test_lines_of_a_long_job_become_sparse() -> None:
+    assert list(islice(waits(10, 60), 7)) == [10, 15, 22.5, 33.75, 50.625, 60, 60]
+    assert list(islice(waits(2.5, 2.5), 3)) == [2.5, 2.5, 2.5]
 
 
 @pytest.mark.parametrize("word", ["--quiet", "--log-level=error", "--memory-limit=4GB"])

@@ -69,7 +69,7 @@ def demo(
         How long it is trained: 'small', 'medium' or 'large'. 'auto' takes the largest one
         that a second of training on this machine promises within 25 s.
     """
-    with session(common, computes=True, lines=True) as work:
+    with session(common, computes=True, closely=True) as work:
         grid = settings.grid
         config = demo_config(settings)
         plan = plan_run(grid, slice_step_nm=config.detect.slice_step_nm)

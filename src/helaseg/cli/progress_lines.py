@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
-#: Longest silence in seconds.
-EVERY_S = 2.5
+#: Seconds between lines, the first silence and the longest one; they grow by half each time.
+CLOSE_S, SPARSE_S = (2.5, 2.5), (10.0, 60.0)
+
+
+def waits(first_s: float, longest_s: float) -> Iterator[float]:
+    """Seconds of silence before each line, without end."""
+    while True:
+        yield first_s
+        first_s = min(1.5 * first_s, longest_s)
 
 
 class ProgressLines:
-    """Write a line at least every few seconds, also while a step says nothing.
+    """Write a line from time to time, also while a step says nothing.
 
     Parameters
     ----------
     write : callable
         Takes a line.
-    every_s : float
-        Longest silence, in seconds.
+    intervals_s : tuple of float
+        First and longest silence, in seconds; one is half as long again as the one before.
 
     Notes
     -----
@@ -27,9 +34,11 @@ class ProgressLines:
     `helaseg.execution.Progress`.
     """
 
-    def __init__(self, write: Callable[[str], None], *, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, write: Callable[[str], None], *, intervals_s: tuple[float, float] = CLOSE_S
+    ) -> None:
         self._write = write
-        self._every_s = every_s
+        self._waits_s = waits(*intervals_s)
         self._begun = time.monotonic()
         self._state = "preparing"
         self._closed = threading.Event()
@@ -53,6 +62,6 @@ class ProgressLines:
         self._thread.join()
 
     def _speak(self) -> None:
-        while not self._closed.wait(self._every_s):
+        while not self._closed.wait(next(self._waits_s)):
             seconds = time.monotonic() - self._begun
             self._write(f"helaseg: {seconds:.0f} s: {self._state}")

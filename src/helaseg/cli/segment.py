@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 from helaseg import __version__
 from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import files_named, output_folder, remove_files
-from helaseg.cli.plan import plan_whole
+from helaseg.cli.plan import as_time, plan_whole
 from helaseg.cli.session import session, show
 from helaseg.errors import ParameterError
 from helaseg.execution import fingerprint_of
@@ -65,6 +66,7 @@ def segment(
     format : str
         Files of the labels.
     """
+    begun = time.perf_counter()
     with session(common, computes=True) as work:
         image = input_options.open(roi)
         if seed_slice is not None and not 0 <= seed_slice < image.shape[0]:
@@ -113,7 +115,10 @@ def segment(
                 progress=work.progress,
             )
             io.write_segmentation(out, result, format=format)
+            segmented = time.perf_counter()
             page = write_segment_report(out, raw=image)
             journal.record("segment/labels", key, outputs=files_named(out, OUTPUTS))
+        spent = as_time(segmented - begun), as_time(time.perf_counter() - segmented)
         work.say(f"flags: {result.flags.text}")
+        work.say(f"segmented in {spent[0]}, the page took {spent[1]}")
         work.say(f"report: {page}")

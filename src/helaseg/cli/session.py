@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helaseg.cli.progress_lines import ProgressLines
+from helaseg.cli.progress_lines import CLOSE_S, SPARSE_S, ProgressLines
 
 if TYPE_CHECKING:
     from helaseg.cli.options import CommonOptions
@@ -55,7 +55,7 @@ def show(text: str) -> None:
 
 @contextmanager
 def session(
-    common: CommonOptions, *, computes: bool = False, lines: bool = False
+    common: CommonOptions, *, computes: bool = False, closely: bool = False
 ) -> Iterator[Session]:
     """Set up log and progress bars for one command and take them down again.
 
@@ -64,8 +64,9 @@ def session(
     common : CommonOptions
     computes : bool
         Say on stderr when kernels are compiled, which delays a first run.
-    lines : bool
-        Write lines of progress where stderr is no terminal.
+    closely : bool
+        Where stderr is no terminal, write a line of progress every 2.5 s; else the first one
+        after 10 s and later ones at longer and longer intervals.
     """
     from helaseg._threads import thread_setting
     from helaseg.cli.options import parse_bytes
@@ -80,7 +81,7 @@ def session(
         parse_bytes(common.memory_limit)
     with ExitStack() as stack:
         stack.enter_context(_log_to_stderr(common.log_level))
-        progress = stack.enter_context(_bars(common, lines=lines and not common.dry_run))
+        progress = stack.enter_context(_bars(common, closely=closely))
         if computes and not common.dry_run and not common.quiet:
             stack.enter_context(_compilation_told(common.executor))
         yield Session(common=common, progress=progress)
@@ -125,13 +126,13 @@ def _write_line(text: str) -> None:
 
 
 @contextmanager
-def _bars(common: CommonOptions, *, lines: bool) -> Iterator[Progress | None]:
-    """Bars on stderr while it is a terminal, else lines if they are wanted."""
-    if common.quiet or not sys.stderr.isatty():
-        if common.quiet or not lines:
-            yield None
-            return
-        with ProgressLines(_write_line) as spoken:
+def _bars(common: CommonOptions, *, closely: bool) -> Iterator[Progress | None]:
+    """Bars on stderr while it is a terminal, else lines."""
+    if common.quiet or common.dry_run:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        with ProgressLines(_write_line, intervals_s=CLOSE_S if closely else SPARSE_S) as spoken:
             yield spoken
         return
     from rich.console import Console
