@@ -8,6 +8,7 @@ import pytest
 
 from helaseg.errors import JobError, OutputExistsError
 from helaseg.io import atomic_path, remove_rooms
+from helaseg.io.atomic import ROOM_PREFIX, allocate, disk_errors
 
 
 def test_a_file_appears_at_the_end(tmp_path):
@@ -56,6 +57,34 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
         fill()
     assert "\n" not in str(e.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_array_that_was_written_in_part_means_a_full_disk(tmp_path):
+    with (
+        pytest.raises(JobError, match=r"a\.npy: No space left on device"),
+        disk_errors(tmp_path / "a.npy"),
+    ):
+        raise OSError("160000 requested and 61120 written")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_room_for_a_file_is_taken_at_once(native, tmp_path, monkeypatch):
+    if not native:
+        monkeypatch.delattr("os.posix_fallocate", raising=False)
+    allocate(tmp_path / "map", 3 * 2**20 + 7)
+    assert (tmp_path / "map").read_bytes() == bytes(3 * 2**20 + 7)
+    assert (tmp_path / "map").stat().st_blocks * 512 >= 3 * 2**20 + 7
+
+
+def test_a_full_disk_names_the_folder_that_a_scratch_file_is_for(tmp_path, monkeypatch):
+    def full(file, start, n_bytes):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    room = tmp_path / "out" / f"{ROOM_PREFIX}x"
+    room.mkdir(parents=True)
+    with pytest.raises(JobError, match=r"could not write .*out: No space left"):
+        allocate(room / "map", 100)
 
 
 def test_an_impossible_place_is_named(tmp_path):

@@ -20,7 +20,7 @@ from helaseg.cells.track import TrackConfig
 from helaseg.core.grid import Grid
 from helaseg.core.volume import Volume
 from helaseg.errors import NothingFoundWarning, OutputExistsError, ParameterError
-from helaseg.io import open_volume, read_cells_csv, read_segmentation
+from helaseg.io import open_volume, read_cells_csv, read_segmentation, write_tiff_slices
 from helaseg.pipelines import batch
 from helaseg.pipelines.classical import RunConfig
 from helaseg.synthetic import make_phantom
@@ -177,6 +177,26 @@ def test_a_cluster_gives_the_same_voxels_though_a_worker_is_killed(
     assert killed
     assert set(result.segmentations) == {cell.id for cell in read_cells_csv(finished / "cells.csv")}
     assert_same(out, finished)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # a cluster warns of its own shutdown
+def test_twenty_workers_with_little_memory_give_the_same_voxels(tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    phantom = make_phantom(
+        shape=(16, 560, 900), voxel_size_nm=(150, 24, 24), n_cells=9, noise=0.4, seed=5
+    )
+    write_tiff_slices(tmp_path / "image", phantom.image.data, phantom.image.grid, prefix="s")
+    image = open_volume(tmp_path / "image")
+    alone = batch.run(image, tmp_path / "alone", CONFIG)
+    assert len(alone.cells) >= 6
+    with LocalCluster(
+        n_workers=20, threads_per_worker=1, dashboard_address=None, memory_limit="800MB"
+    ) as cluster:
+        batch.run(image, tmp_path / "run", CONFIG, executor=cluster.scheduler_address)
+        assert len(cluster.workers) == 20  # none ran out of memory
+    assert_same(tmp_path / "run", tmp_path / "alone")
 
 
 def test_a_finished_run_is_not_done_again(

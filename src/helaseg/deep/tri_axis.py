@@ -7,6 +7,7 @@ doi:10.1111/tra.12789
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from helaseg.deep.grey import GreyScale
 from helaseg.deep.predict import Predictor
 from helaseg.deep.predict_config import FUSIONS, Fusion
 from helaseg.errors import ParameterError
+from helaseg.io.atomic import allocate
 
 #: uint8, 0 to 255 for 0 to 1, or float16.
 Probabilities = NDArray[Any]
@@ -94,7 +96,7 @@ def predict_tri_axis(
     for axis in range(3):
         order = [axis, *(a for a in range(3) if a != axis)]
         whole = (len(predictor.shape.classes), *shape)
-        answer = new_array(whole, scratch, f"axis_{axis}.npy", predictor.config.output)
+        answer = new_array(whole, scratch, f"axis_{axis}", predictor.config.output)
         turned = answer.transpose(0, *(a + 1 for a in order))
         view = resident.permute(order)
         for start, block in predictor.blocks(view, scale):
@@ -124,8 +126,8 @@ def fuse(
     shape = answers[0].shape
     kind = answers[0].dtype
     half = 0.5 if kind == np.float16 else 128
-    fused = new_array(shape, scratch, "fused.npy", kind)
-    agreement = new_array(shape, scratch, "agreement.npy")
+    fused = new_array(shape, scratch, "fused", kind)
+    agreement = new_array(shape, scratch, "agreement")
     n_found = np.zeros((3, shape[0]), np.int64)
     for z in range(shape[1]):
         first, second, third = (a[:, z] for a in answers)
@@ -152,4 +154,6 @@ def new_array(
     """An array in memory, or one in a file that is read and written as it is needed."""
     if scratch is None:
         return np.empty(shape, dtype)
-    return np.lib.format.open_memmap(scratch / name, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    dtype = np.dtype(dtype)
+    allocate(scratch / name, math.prod(shape) * dtype.itemsize)
+    return np.memmap(scratch / name, mode="r+", dtype=dtype, shape=shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -70,8 +71,33 @@ def disk_errors(target: Path) -> Iterator[None]:
         if type(error).__module__.startswith("helaseg."):
             raise
         reason = error.strerror or str(error)
+        if error.errno is None and "requested and" in reason:
+            # How numpy tells that it could write a part of an array.
+            reason = os.strerror(errno.ENOSPC)
         msg = f"could not write {target}: {reason}; free some space or choose another folder"
         raise JobError(msg) from error
+
+
+def allocate(path: Path, n_bytes: int) -> None:
+    """Make a file of this size whose room on the disk is taken.
+
+    A file that is mapped to memory must have it: where the disk is full, writing to the map
+    ends the process.
+
+    Raises
+    ------
+    JobError
+        If the disk refuses, naming the folder that the file is for.
+    """
+    folder = path.parent
+    target = folder.parent if folder.name.startswith(ROOM_PREFIX) else folder
+    with disk_errors(target), path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+            return
+        block = bytes(2**20)
+        for start in range(0, n_bytes, len(block)):
+            file.write(block[: n_bytes - start])
 
 
 def remove_rooms(folder: Path) -> None:

@@ -145,7 +145,7 @@ def predict(
     with timer.measured("predict"):
         if tri_axis is None:
             shape = (len(network.classes), *grid.shape)
-            probability, agreement = new_array(shape, scratch, "z.npy", config.output), None
+            probability, agreement = new_array(shape, scratch, "z", config.output), None
             axis_shares = None
             for start, block in predictor.blocks(source, scale):
                 stop = start + block.shape[1]
@@ -228,7 +228,7 @@ def _kept(source: ResampledArray, scratch: Path | None) -> Bytes:
     """The resampled volume, read once, in memory or in a file."""
     from helaseg.deep.tri_axis import new_array
 
-    held = new_array(source.shape, scratch, "grey.npy")
+    held = new_array(source.shape, scratch, "grey")
     for z in range(source.shape[0]):
         held[z] = source[z]
     return held
