@@ -12,7 +12,12 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helaseg.errors import DataFormatError, MissingSlicesError, ParameterError
+from helaseg.errors import (
+    DataFormatError,
+    DoubtfulDataWarning,
+    MissingSlicesError,
+    ParameterError,
+)
 from helaseg.io import open_volume
 from helaseg.io.slice_names import check_gaps, numbered_slices
 from helaseg.io.tiff import TiffStack
@@ -388,3 +393,25 @@ def test_real_slices_open_with_gaps(real_data):
     want = tifffile.imread(folder / "z0060.tif")
     np.testing.assert_array_equal(volume.slice(at), want)
     np.testing.assert_array_equal(volume.data[at, 700:900, 5:77], want[700:900, 5:77])
+
+
+@pytest.mark.parametrize("second", [(7, 12, 15), (3, 9, 8)])
+def test_further_images_of_an_ome_tiff_are_told(second, tmp_path, rng):
+    path = tmp_path / "two.ome.tif"
+    first = rng.integers(0, 255, (3, 12, 15), dtype=np.uint8)
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for data in (first, np.zeros(second, np.uint8)):
+            file.write(data, metadata={"axes": "ZYX"}, photometric="minisblack")
+    with pytest.warns(DoubtfulDataWarning, match=r"holds 2 images: the first one is read"):
+        volume = open_volume(path, SIZE)
+    np.testing.assert_array_equal(volume.read(), first)
+
+
+def test_a_stack_of_one_image_per_slice_is_refused(tmp_path):
+    path = tmp_path / "slices.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for z in range(3):
+            data = np.full((12, 15), z, np.uint8)
+            file.write(data, metadata={"axes": "YX"}, photometric="minisblack")
+    with pytest.raises(DataFormatError, match=r"holds 3 images of one slice, 12 x 15 pixels"):
+        open_volume(path, SIZE)

@@ -141,9 +141,10 @@ def train(
             with _said_if_nothing_is_left(out, settings):
                 result = learn(progress=work.progress, kept=kept)
             from helaseg.report import write_training_curves
+            from helaseg.report.drawn import drawn
 
-            curves = write_training_curves(out)
-            written = [*(out / f for f in OUTPUTS), curves]
+            curves = drawn("curves", lambda: str(write_training_curves(out))).uri
+            written = [*(out / f for f in OUTPUTS), *([Path(curves)] if curves else [])]
             journal.record("train/network", key, outputs=written)
         _say_result(work, result, held)
         work.say(f"next: helaseg predict ROI {out} OUT")

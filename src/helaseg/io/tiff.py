@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from helaseg.errors import DataFormatError
+from helaseg.errors import DataFormatError, DoubtfulDataWarning
 from helaseg.io.lazy import LazyArray, MappedArray
 from helaseg.io.regular_file import check_regular_file
 from helaseg.io.slice_names import check_gaps, numbered_slices
@@ -47,12 +48,18 @@ def open_tiff(path: Path) -> tuple[LazyArray, Geometry]:
         If it cannot be read, is cut short, holds fewer images than it says, holds
         colours, channels or time points, or pages of different sizes or types.
 
+    Warns
+    -----
+    DoubtfulDataWarning
+        If it holds more than one image.
+
     Notes
     -----
     Grey values are those in the file: palettes and "white is zero" are not
     applied, so that masks and labels keep their numbers. A single stack along time
     or more than four channels is taken as z, since many writers name it so. Of a
-    pyramid the full resolution is read. Pages may differ in compression.
+    pyramid the full resolution is read, of several images in an OME-TIFF the first one.
+    Pages may differ in compression.
     """
     with readable(path):
         n_pages = count_directories(path)
@@ -161,6 +168,7 @@ def _open_series(path: Path, tif: tifffile.TiffFile) -> tuple[LazyArray, Any]:
     keyframe: Any = series.keyframe
     _check_page(path, keyframe)
     n_slices = _count_slices(path, series)
+    _tell_other_images(path, tif.series, n_slices)
     if series.dataoffset is not None and is_raw(keyframe):
         return MappedArray(
             path=path,
@@ -178,6 +186,27 @@ def _open_series(path: Path, tif: tifffile.TiffFile) -> tuple[LazyArray, Any]:
         msg = f"{path} is cut short: it describes {n_slices} slices, {len(places)} are there"
         raise DataFormatError(msg)
     return _stack(places, keyframe), keyframe
+
+
+def _tell_other_images(path: Path, images: Sequence[Any], n_slices: int) -> None:
+    """Refuse a stack that is stored as one image per slice, warn of other images."""
+    first, others = images[0], images[1:]
+    if not others:
+        return
+    alike = sum(i.shape == first.shape and i.dtype == first.dtype for i in images)
+    if n_slices == 1 and alike > 1:
+        msg = (
+            f"{path} holds {alike} images of one slice, {first.shape[-2]} x {first.shape[-1]} "
+            "pixels each; save them as one stack along z, or as a folder of slices"
+        )
+        raise DataFormatError(msg)
+    shapes = ", ".join(" x ".join(map(str, i.shape)) for i in others[:3])
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    msg = (
+        f"{path} holds {len(images)} images: the first one is read, the others ({shapes}{more} "
+        "pixels) are left out; save the one that is meant by itself"
+    )
+    warnings.warn(msg, DoubtfulDataWarning, stacklevel=2)
 
 
 def _stack(pages: Sequence[tuple[Path, Any]], keyframe: Any) -> TiffStack:
