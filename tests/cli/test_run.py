@@ -21,13 +21,16 @@ from helaseg.cli.demo import cell_text, demo_config
 from helaseg.cli.options import DemoOptions
 from helaseg.cli.progress_lines import ProgressLines, waits
 from helaseg.cli.reports import write_reports
+from helaseg.cli.run import doubled_cells
 from helaseg.cli.session import Session
 from helaseg.core.grid import Grid
 from helaseg.core.scores import Score, ScoreTable
+from helaseg.core.seams import Seam
 from helaseg.deep import TrainConfig, UNetConfig
 from helaseg.execution import Compilation
 from helaseg.execution.executors import SerialPool
 from helaseg.io import open_volume, read_cells_csv, write_tiff
+from helaseg.io.seam_table import write_seams_csv
 from helaseg.io.tables import read_rows
 from helaseg.pipelines.classical import RunConfig
 from helaseg.pipelines.cropping import roi_name
@@ -285,6 +288,20 @@ def test_the_median_is_over_the_cells_of_the_truth() -> None:
     assert lines[0] == "per cell, median of 3 in the truth (1 missed, 1 made up):"
     assert lines[1].split() == ["nucleus", "jaccard_index", "0.4000"]
     assert lines[2].split() == ["cell", "jaccard_index", "0.7000"]
+
+
+def test_two_crops_of_one_cell_are_told(tmp_path: Path) -> None:
+    place = {"position_vx": (5.0, 6.0, 7.0), "text": "both crops claim 60 µm³"}
+    seams = [
+        Seam(kind="duplicate", cell=1, other=3, severity=0.97, **place),  # type: ignore[arg-type]
+        Seam(kind="duplicate", cell=1, other=2, severity=0.02, **place),  # type: ignore[arg-type]
+        Seam(kind="border_cut", cell=2, other=0, severity=0.9, **place),  # type: ignore[arg-type]
+    ]
+    grid = Grid(shape=(20, 20, 20), voxel_size_nm=(50, 10, 10))
+    write_seams_csv(tmp_path / "seams.csv", seams, grid)
+    (line,) = doubled_cells(tmp_path / "seams.csv")
+    assert line.startswith("cells 1 and 3 may be one cell: their crops claim 97 % of the smaller")
+    assert not list(doubled_cells(tmp_path / "missing.csv"))
 
 
 def test_slices_keep_the_numbers_of_their_files(ran: Path) -> None:

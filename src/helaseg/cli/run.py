@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,9 @@ from helaseg.cli.reports import write_reports
 from helaseg.cli.session import session, show
 from helaseg.execution import check_output, parse_executor
 from helaseg.pipelines.classical import RunConfig
+
+#: Part of a cell that two crops must claim before the two are called one cell.
+MOSTLY = 0.5
 
 
 def run(
@@ -83,4 +87,25 @@ def run(
         else:
             spent = as_time(sum(cost.seconds for cost in result.steps))
             work.say(f"nothing to segment: all {done} cells were done before, in {spent}")
+        for line in doubled_cells(out / "seams.csv"):
+            work.say(line)
         work.say(f"report: {page}")
+
+
+def doubled_cells(path: Path) -> Iterator[str]:
+    """A line for each pair of cells of which one may be the other.
+
+    Parameters
+    ----------
+    path : Path
+        ``seams.csv`` of the run.
+    """
+    from helaseg.io.seam_table import read_seams_csv
+
+    for seam in read_seams_csv(path) if path.is_file() else ():
+        if seam.kind == "duplicate" and seam.severity >= MOSTLY:
+            share = f"{100 * seam.severity:.0f} %"
+            yield (
+                f"cells {seam.cell} and {seam.other} may be one cell: their crops claim {share} of "
+                "the smaller one twice; look at both, and set 'keep' of one to no in cells.csv"
+            )
