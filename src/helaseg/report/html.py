@@ -246,7 +246,7 @@ def _overview_numbers(
     if steps:
         total = tables.duration_text(tables.total_seconds(steps))
         memory = [s["peak_memory_mb"] for s in steps if s.get("peak_memory_mb") is not None]
-        numbers.append(tables.Quantity(name="time", value=total))
+        numbers.append(tables.Quantity(name="time of all steps", value=total))
         if memory:
             text = tables.number_text(max(float(m) for m in memory), digits=3)
             numbers.append(tables.Quantity(name="peak memory", value=text, unit="MB"))
