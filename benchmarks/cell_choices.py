@@ -28,10 +28,10 @@ if __package__ in (None, ""):
 
 from benchmarks.quality import traced_stacks
 from helaseg import Roi, Volume, make_phantom, segment_nucleus
-from helaseg.cells.cell import CellConfig, label_cells
-from helaseg.cells.nucleus import NucleusResult
-from helaseg.cells.pooling import pool_all, pool_labels, pool_max
+from helaseg.cells.membrane.segment import CellConfig, label_cells
+from helaseg.cells.nucleus.segment import NucleusResult
 from helaseg.execution import make_executor
+from helaseg.image.blocks import pool_all, pool_labels, pool_max
 from helaseg.synthetic import make_case
 
 Labels = np.ndarray

@@ -20,8 +20,8 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.stats import spearmanr
 
 from helaseg import Roi, Volume, make_phantom, segment_nucleus
-from helaseg.cells.envelope import EnvelopeConfig, measure_envelope
-from helaseg.cells.pixels import enlarge
+from helaseg.cells.envelope.measure import EnvelopeConfig, measure_envelope
+from helaseg.image.blocks import enlarge
 from helaseg.metrics import mean_surface_distance
 
 #: One setting changed at a time.

@@ -27,8 +27,8 @@ if __package__ in (None, ""):
 from benchmarks.cell_choices import box_of
 from benchmarks.quality import jaccard, traced_stacks
 from helaseg import Roi, Volume, make_phantom
-from helaseg.cells.nucleus import NucleusConfig, segment_nucleus
-from helaseg.cells.nucleus_path import NucleusPath
+from helaseg.cells.nucleus.propagation import NucleusPath
+from helaseg.cells.nucleus.segment import NucleusConfig, segment_nucleus
 from helaseg.synthetic import make_case
 
 Method = Callable[["Crop"], np.ndarray]
@@ -141,9 +141,9 @@ def by_watershed(crop: Crop) -> np.ndarray:
     from scipy import ndimage
     from skimage.segmentation import watershed
 
-    from helaseg.cells.background import BackgroundConfig
-    from helaseg.cells.evidence import collect_evidence
-    from helaseg.cells.nucleus_path import best_seed
+    from helaseg.cells.background.measure import BackgroundConfig
+    from helaseg.cells.nucleus.evidence import collect_evidence
+    from helaseg.cells.nucleus.propagation import best_seed
     from helaseg.execution import make_executor
 
     config = NucleusConfig()

@@ -106,7 +106,7 @@ def real() -> None:
     field = tifffile.imread(real_folder() / "field" / "slice130_28nm.tif")
     grid = Grid(shape=(1, *field.shape), voxel_size_nm=(50, 28.08, 28.08))
     found = detect_cells(Volume(data=field[None], grid=grid))
-    print(f"real field: {len(found)} detections; recall in tests/cells/test_detect.py")
+    print(f"real field: {len(found)} detections; recall in tests/cells/detection/test_detect.py")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ from scipy.spatial.transform import Rotation
 from scipy.special import elliprg
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from helaseg.cells.coarse_mask import join_voxels
-from helaseg.cells.invaginations import InvaginationConfig, find_invaginations
-from helaseg.cells.shape import describe_cell
-from helaseg.cells.surface_area import surface_area_um2
-from helaseg.cells.topology import measure_topology, smooth_topology
+from helaseg.cells.shape.coarse_mask import join_voxels
+from helaseg.cells.shape.describe import describe_cell
+from helaseg.cells.shape.invaginations import InvaginationConfig, find_invaginations
+from helaseg.cells.shape.surface_area import surface_area_um2
+from helaseg.cells.shape.topology import measure_topology, smooth_topology
 from helaseg.core.grid import Grid
 
 VOXELS = ((50, 10, 10), (100, 10, 10), (50, 20, 20), (50, 28, 28), (100, 28, 28))

@@ -309,7 +309,7 @@ STACK_SLICES, STACK_PROBES, STACK_BOXES, BOX_VX = 518, 26, 30, 300 * 2000 * 2000
 
 def extrapolate(folder: Path) -> str:
     """From the rates of the measured run to 518 slices, and to 100 such stacks."""
-    from helaseg.cells.detect import probed_indices
+    from helaseg.cells.detection.detect import probed_indices
     from helaseg.io import open_volume, read_cells_csv
 
     done = folder / "run64"

@@ -14,11 +14,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from helaseg._threads import limit_threads
     from helaseg.cells.assemble import segment_cell
-    from helaseg.cells.cell import CellConfig
-    from helaseg.cells.detect import DetectConfig, detect_cells
-    from helaseg.cells.nucleus import NucleusConfig, segment_nucleus
-    from helaseg.cells.rois import RoiConfig, rois_from_tracks
-    from helaseg.cells.track import TrackConfig, link_detections
+    from helaseg.cells.detection.detect import DetectConfig, detect_cells
+    from helaseg.cells.detection.rois import RoiConfig, rois_from_tracks
+    from helaseg.cells.detection.track import TrackConfig, link_detections
+    from helaseg.cells.membrane.segment import CellConfig
+    from helaseg.cells.nucleus.segment import NucleusConfig, segment_nucleus
     from helaseg.core.comparison import Comparison, MethodCost
     from helaseg.core.grid import Grid, Roi
     from helaseg.core.objects import CellFlag, Detection, Track
@@ -35,43 +35,43 @@ if TYPE_CHECKING:
     from helaseg.synthetic import Phantom, PhantomConfig, make_phantom
 
 _PUBLIC = {
-    "CellConfig": "helaseg.cells.cell",
+    "CellConfig": "helaseg.cells.membrane.segment",
     "CellFlag": "helaseg.core.objects",
     "CompareConfig": "helaseg.pipelines.compare_config",
     "Comparison": "helaseg.core.comparison",
-    "DetectConfig": "helaseg.cells.detect",
+    "DetectConfig": "helaseg.cells.detection.detect",
     "Detection": "helaseg.core.objects",
     "Grid": "helaseg.core.grid",
     "HelasegError": "helaseg.errors",
     "HelasegWarning": "helaseg.errors",
     "LabelVolume": "helaseg.core.volume",
     "MethodCost": "helaseg.core.comparison",
-    "NucleusConfig": "helaseg.cells.nucleus",
+    "NucleusConfig": "helaseg.cells.nucleus.segment",
     "Phantom": "helaseg.synthetic",
     "PhantomConfig": "helaseg.synthetic",
     "ProbabilityVolume": "helaseg.core.volume",
     "Provenance": "helaseg.core.results",
     "Roi": "helaseg.core.grid",
-    "RoiConfig": "helaseg.cells.rois",
+    "RoiConfig": "helaseg.cells.detection.rois",
     "RunConfig": "helaseg.pipelines.classical",
     "Score": "helaseg.core.scores",
     "ScoreTable": "helaseg.core.scores",
     "SegmentationResult": "helaseg.core.results",
     "Track": "helaseg.core.objects",
-    "TrackConfig": "helaseg.cells.track",
+    "TrackConfig": "helaseg.cells.detection.track",
     "Volume": "helaseg.core.volume",
     "compare": "helaseg.pipelines.compare",
-    "detect_cells": "helaseg.cells.detect",
+    "detect_cells": "helaseg.cells.detection.detect",
     "evaluate": "helaseg.metrics.evaluate",
     "limit_threads": "helaseg._threads",
-    "link_detections": "helaseg.cells.track",
+    "link_detections": "helaseg.cells.detection.track",
     "make_phantom": "helaseg.synthetic",
     "open_volume": "helaseg.io",
-    "rois_from_tracks": "helaseg.cells.rois",
+    "rois_from_tracks": "helaseg.cells.detection.rois",
     "run": "helaseg.pipelines.batch",
     "segment": "helaseg.pipelines.classical",
     "segment_cell": "helaseg.cells.assemble",
-    "segment_nucleus": "helaseg.cells.nucleus",
+    "segment_nucleus": "helaseg.cells.nucleus.segment",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helaseg.cells.envelope import EnvelopeCurve, EnvelopeResult
+from helaseg.cells.envelope.measure import EnvelopeCurve, EnvelopeResult
 from helaseg.cells.full_size import FullSize
 from helaseg.core.grid import Grid
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helaseg.cells.detect import DetectConfig
-from helaseg.cells.rois import RoiConfig
-from helaseg.cells.track import TrackConfig
+from helaseg.cells.detection.detect import DetectConfig
+from helaseg.cells.detection.rois import RoiConfig
+from helaseg.cells.detection.track import TrackConfig
 from helaseg.core.grid import Grid
 from helaseg.core.volume import Volume
 from helaseg.errors import NothingFoundWarning, OutputExistsError, ParameterError

@@ -22,9 +22,9 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from helaseg import open_volume, run
-from helaseg.cells.detect import DetectConfig
-from helaseg.cells.rois import RoiConfig
-from helaseg.cells.track import TrackConfig
+from helaseg.cells.detection.detect import DetectConfig
+from helaseg.cells.detection.rois import RoiConfig
+from helaseg.cells.detection.track import TrackConfig
 from helaseg.execution.journal import Journal
 from helaseg.io import atomic, crop_files
 from helaseg.pipelines.classical import RunConfig

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from helaseg.cells.shape import describe_cell
+from helaseg.cells.shape.describe import describe_cell
 from helaseg.core.grid import Grid
 from helaseg.core.results import SegmentationResult
 from helaseg.core.volume import LabelVolume, Volume

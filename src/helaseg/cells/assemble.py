@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from helaseg.cells.cell import CellConfig, CellResult, flag_cell, label_cells
-from helaseg.cells.envelope import EnvelopeConfig, EnvelopeResult, measure_envelope
+from helaseg.cells.envelope.measure import EnvelopeConfig, EnvelopeResult, measure_envelope
 from helaseg.cells.full_size import FullSize, Kind
-from helaseg.cells.invaginations import InvaginationConfig
-from helaseg.cells.nucleus import NucleusResult
+from helaseg.cells.membrane.segment import CellConfig, CellResult, flag_cell, label_cells
+from helaseg.cells.nucleus.segment import NucleusResult
 from helaseg.cells.records import slice_records
-from helaseg.cells.shape import ShapeConfig, describe_cell
+from helaseg.cells.shape.describe import ShapeConfig, describe_cell
+from helaseg.cells.shape.invaginations import InvaginationConfig
 from helaseg.core.results import CLASS_NAMES, SegmentationResult
 from helaseg.core.volume import LabelVolume, Volume
 from helaseg.execution import Progress, WorkerPool

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from helaseg.cells.envelope import EnvelopeResult
-from helaseg.cells.pixels import enlarge
+from helaseg.cells.envelope.measure import EnvelopeResult
 from helaseg.core.grid import Grid
+from helaseg.image.blocks import enlarge
 
 Kind = Literal["nucleus", "cell", "cells", "labels", "envelope_confidence"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from helaseg.cells.envelope import EnvelopeResult
-from helaseg.cells.nucleus import NucleusResult
+from helaseg.cells.envelope.measure import EnvelopeResult
+from helaseg.cells.nucleus.segment import NucleusResult
 from helaseg.core.results import SliceRecord
 from helaseg.core.volume import LabelVolume
 

@@ -50,10 +50,10 @@ def calibrate(volume: Volume) -> Calibration:
     volume : Volume
         The input of a job, in the working type.
     """
-    from helaseg.cells.background import BackgroundConfig
-    from helaseg.cells.hills import HillConfig
-    from helaseg.cells.nucleus_probe import NucleiConfig
-    from helaseg.cells.probe import ProbeTask, probe_slice
+    from helaseg.cells.background.measure import BackgroundConfig
+    from helaseg.cells.detection.nuclei_slice import NucleiConfig
+    from helaseg.cells.detection.peaks import HillConfig
+    from helaseg.cells.detection.probe import ProbeTask, probe_slice
 
     if volume.grid.n_voxels == 0:
         return Calibration()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from helaseg.cells.rois import RoiConfig
-from helaseg.cells.track import TrackConfig
+from helaseg.cells.detection.rois import RoiConfig
+from helaseg.cells.detection.track import TrackConfig
 from helaseg.cli.evaluate import score_text
 from helaseg.cli.options import SETTINGS, DemoOptions
 from helaseg.cli.outputs import no_trace_without_work

@@ -9,10 +9,10 @@ from typing import Any, Literal
 from cyclopts import Parameter
 
 from helaseg import __version__
-from helaseg.cells.background import BackgroundConfig
-from helaseg.cells.detect import DetectConfig
-from helaseg.cells.rois import RoiConfig
-from helaseg.cells.track import TrackConfig
+from helaseg.cells.background.measure import BackgroundConfig
+from helaseg.cells.detection.detect import DetectConfig
+from helaseg.cells.detection.rois import RoiConfig
+from helaseg.cells.detection.track import TrackConfig
 from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import files_named, output_folder, remove_files
 from helaseg.cli.plan import plan_crop, plan_detect
@@ -108,7 +108,7 @@ def detect(
 def _write_detection(out: Path, result: Any, image: Any) -> list[Path]:
     """All files of a detection; the table of cells, which people edit, is not returned."""
     from helaseg import io
-    from helaseg.cells.ranking import rank_tracks
+    from helaseg.cells.detection.ranking import rank_tracks
     from helaseg.report import write_candidates
 
     cell_ids = {d: track.id for track in result.tracks for d in track.detections}

@@ -289,7 +289,7 @@ def plan_whole(job: str, grid: Any, *, by_slice: bool) -> Plan:
 
 
 def _probe(grid: Grid, slice_step_nm: float) -> PlanStep:
-    from helaseg.cells.detect import probed_indices
+    from helaseg.cells.detection.detect import probed_indices
 
     return PlanStep(
         step="detect",

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from helaseg import __version__
-from helaseg.cells.appearance import told_resin
-from helaseg.cells.ranking import rank_tracks
+from helaseg.cells.background.appearance import told_resin
+from helaseg.cells.detection.ranking import rank_tracks
 from helaseg.cells.seams import SeamTally
 from helaseg.core.grid import Grid
 from helaseg.core.results import StepCost

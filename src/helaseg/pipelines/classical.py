@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from helaseg.cells.background import BackgroundConfig
-from helaseg.cells.cell import CellConfig
-from helaseg.cells.detect import DetectConfig
-from helaseg.cells.envelope_slice import EnvelopeConfig
-from helaseg.cells.invaginations import InvaginationConfig
-from helaseg.cells.nucleus import NucleusConfig
-from helaseg.cells.rois import RoiConfig
-from helaseg.cells.shape import ShapeConfig
-from helaseg.cells.track import TrackConfig
+from helaseg.cells.background.measure import BackgroundConfig
+from helaseg.cells.detection.detect import DetectConfig
+from helaseg.cells.detection.rois import RoiConfig
+from helaseg.cells.detection.track import TrackConfig
+from helaseg.cells.envelope.slice import EnvelopeConfig
+from helaseg.cells.membrane.segment import CellConfig
+from helaseg.cells.nucleus.segment import NucleusConfig
+from helaseg.cells.shape.describe import ShapeConfig
+from helaseg.cells.shape.invaginations import InvaginationConfig
 from helaseg.core.grid import Roi
 from helaseg.core.objects import Detection, Track
 from helaseg.core.results import Provenance, SegmentationResult, StepCost
@@ -166,9 +166,9 @@ def detect(
     DetectionResult
         With no track at all when nothing was found.
     """
-    from helaseg.cells.detect import background_volume, probe_slices
-    from helaseg.cells.rois import rois_from_tracks
-    from helaseg.cells.track import link_detections, track_graph
+    from helaseg.cells.detection.detect import background_volume, probe_slices
+    from helaseg.cells.detection.rois import rois_from_tracks
+    from helaseg.cells.detection.track import link_detections, track_graph
 
     config = config or RunConfig()
     timer = StepTimer()
@@ -247,9 +247,9 @@ def segment(
         If `seed_slice` lies outside the crop.
     """
     from helaseg.cells.assemble import assemble
-    from helaseg.cells.cell import label_cells
-    from helaseg.cells.envelope import measure_envelope
-    from helaseg.cells.nucleus import segment_nucleus
+    from helaseg.cells.envelope.measure import measure_envelope
+    from helaseg.cells.membrane.segment import label_cells
+    from helaseg.cells.nucleus.segment import segment_nucleus
     from helaseg.io import describe_job, fingerprint
 
     config = config or SegmentConfig()

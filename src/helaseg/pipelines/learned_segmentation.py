@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helaseg.cells.cut import cut_flags
-from helaseg.cells.envelope import ENVELOPE_NM
-from helaseg.cells.shape import describe_cell
+from helaseg.cells.envelope.measure import ENVELOPE_NM
+from helaseg.cells.shape.cut import cut_flags
+from helaseg.cells.shape.describe import describe_cell
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
 from helaseg.core.results import CLASS_NAMES, SegmentationResult, SliceRecord

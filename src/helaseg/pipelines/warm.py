@@ -136,7 +136,7 @@ def _metrics() -> None:
 
 
 def _outlines() -> None:
-    from helaseg.cells.envelope_slice import EnvelopeConfig, find_lines
+    from helaseg.cells.envelope.slice import EnvelopeConfig, find_lines
     from helaseg.core.grid import Grid
 
     grey = _grey(64)

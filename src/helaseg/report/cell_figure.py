@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from helaseg.cells.pixels import join_pixels, joined_pixels
-from helaseg.cells.shape import CellShape, describe_cell
+from helaseg.cells.shape.describe import CellShape, describe_cell
 from helaseg.core.grid import Grid
 from helaseg.core.results import SegmentationResult
 from helaseg.core.volume import LabelVolume, Volume
+from helaseg.image.blocks import join_pixels, joined_pixels
 from helaseg.report import style, tables
 from helaseg.report.pictures import grey_limits, stretched_grey
 from helaseg.report.sphere_chart import draw_sphere_map
@@ -65,7 +65,7 @@ def plot_cell_shape(
     raw : Volume, optional
         The image on the grid of the labels, drawn beneath the outlines.
     shape : CellShape, optional
-        What `helaseg.cells.shape.describe_cell` found; by default it is
+        What `helaseg.cells.shape.describe.describe_cell` found; by default it is
         measured here, on pixels joined to about 40 nm.
 
     Returns

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from helaseg.cells.shape import CellShape
-from helaseg.cells.sphere_map import SphereMap
+from helaseg.cells.shape.describe import CellShape
+from helaseg.cells.shape.sphere_map import SphereMap
 from helaseg.report import style
 
 _HALO = withStroke(linewidth=2, foreground="white")
@@ -34,7 +34,7 @@ def draw_sphere_map(
     box_px : tuple of float
         Where to draw: left, bottom, width, height.
     shape : CellShape
-        From `helaseg.cells.shape.describe_cell`.
+        From `helaseg.cells.shape.describe.describe_cell`.
     n_numbered : int
         How many invaginations get their number on the map.
 

@@ -1,0 +1,1 @@
+"""Resin and cells: the background of a slice."""

@@ -1,0 +1,1 @@
+"""Cells in probed slices, linked through z, and the boxes around them."""

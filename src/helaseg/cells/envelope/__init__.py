@@ -1,0 +1,1 @@
+"""The nuclear envelope: its line, thickness and confidence."""

@@ -1,0 +1,1 @@
+"""Whole cells up to their plasma membranes."""

@@ -1,0 +1,1 @@
+"""Nuclei: what the images show of them, and their outlines through the slices."""
