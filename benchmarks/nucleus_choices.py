@@ -141,7 +141,7 @@ def by_watershed(crop: Crop) -> np.ndarray:
     from scipy import ndimage
     from skimage.segmentation import watershed
 
-    from helaseg.cells.background.measure import BackgroundConfig
+    from helaseg.cells.background.config import BackgroundConfig
     from helaseg.cells.nucleus.evidence import collect_evidence
     from helaseg.cells.nucleus.propagation import best_seed
     from helaseg.execution import make_executor

@@ -20,7 +20,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
 
-from helaseg import __version__
+from helaseg._version import __version__
 from helaseg.cli.config_file import apply_config_file
 from helaseg.cli.session import debug_wanted, process_rank
 from helaseg.errors import HelasegError, HelasegWarning, JobError

@@ -50,7 +50,7 @@ def calibrate(volume: Volume) -> Calibration:
     volume : Volume
         The input of a job, in the working type.
     """
-    from helaseg.cells.background.measure import BackgroundConfig
+    from helaseg.cells.background.config import BackgroundConfig
     from helaseg.cells.detection.nuclei_slice import NucleiConfig
     from helaseg.cells.detection.peaks import HillConfig
     from helaseg.cells.detection.probe import ProbeTask, probe_slice

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from helaseg import __version__
 from helaseg._checksums import digest_of_all
+from helaseg._version import __version__
 from helaseg.cli.evaluate import as_labels, open_beside
 from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import files_named, output_folder, remove_files

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from cyclopts import Parameter
 
-from helaseg import __version__
-from helaseg.cells.background.measure import BackgroundConfig
+from helaseg._version import __version__
+from helaseg.cells.background.config import BackgroundConfig
 from helaseg.cells.detection.detect import DetectConfig
 from helaseg.cells.detection.rois import RoiConfig
 from helaseg.cells.detection.track import TrackConfig

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helaseg import __version__
+from helaseg._version import __version__
 from helaseg.execution import (
     JOURNAL_NAME,
     Journal,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from helaseg import __version__
+from helaseg._version import __version__
 from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import files_named, output_folder, remove_files
 from helaseg.cli.plan import as_time, plan_whole

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from helaseg._threads import usable_cores
+from helaseg._version import __version__
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume
 
@@ -246,9 +247,7 @@ def installed_versions() -> dict[str, str]:
 @functools.cache
 def _versions() -> Mapping[str, str]:
     # looking through the installed packages takes as long as a kernel
-    import helaseg
-
-    versions = {"python": platform.python_version(), "helaseg": helaseg.__version__}
+    versions = {"python": platform.python_version(), "helaseg": __version__}
     for name in ("numpy", "scipy", "numba", "scikit-image", "tifffile", "imagecodecs", "zarr"):
         try:
             versions[name] = metadata.version(name)

@@ -8,11 +8,11 @@ from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack
 from typing import Any
 
-from helaseg import __version__
 from helaseg._optional import require
 from helaseg._threads import limit_threads, usable_cores
+from helaseg._version import __version__
 from helaseg.errors import JobError
-from helaseg.execution.executors import SCHEDULER_LOST, WORKER_DIED, Losses
+from helaseg.execution.lost_workers import SCHEDULER_LOST, WORKER_DIED, LostWorkers
 
 #: How long a scheduler and its first worker may take to answer.
 TIMEOUT_S = 15
@@ -68,7 +68,7 @@ class ClusterPool:
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         self.n_workers = sum(int(worker["nthreads"]) for worker in workers)
         self._pool = self._client.get_executor(pure=False)
-        self.lost: Losses = {
+        self.lost: LostWorkers = {
             distributed.KilledWorker: WORKER_DIED,
             CancelledError: SCHEDULER_LOST,
             distributed.CancelledError: SCHEDULER_LOST,

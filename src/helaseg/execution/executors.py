@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 
 from helaseg._threads import begin_worker, share_of_threads, usable_cores
 from helaseg.errors import JobError, ParameterError
+from helaseg.execution.lost_workers import WORKER_DIED, LostWorkers
 
 _log = logging.getLogger(__name__)
 
@@ -31,17 +32,6 @@ Result = TypeVar("Result")
 
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s:/]+:\d+")
 _KINDS = "'serial', 'threads', 'threads:N', 'processes', 'processes:N' or 'tcp://HOST:PORT'"
-
-
-Losses = Mapping[type[BaseException], tuple[str, str]]
-WORKER_DIED = (
-    "a worker process died",
-    ", most often for lack of memory; start again with fewer workers or a smaller memory limit",
-)
-SCHEDULER_LOST = (
-    "the scheduler was lost",
-    "; start it and its workers, then the same command again",
-)
 
 
 class Progress(Protocol):
@@ -66,7 +56,7 @@ class WorkerPool(Protocol):
         ...
 
     @property
-    def lost(self) -> Losses:
+    def lost(self) -> LostWorkers:
         """Errors of a future that no function raised, with what happened and what to do."""
         ...
 
@@ -86,7 +76,7 @@ class WorkerPool(Protocol):
 class _CancelOnError(Executor):
     """After an error in the ``with`` block, work that has not started is dropped."""
 
-    lost: Losses = MappingProxyType({BrokenExecutor: WORKER_DIED})
+    lost: LostWorkers = MappingProxyType({BrokenExecutor: WORKER_DIED})
     shares_memory = True
 
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> bool | None:

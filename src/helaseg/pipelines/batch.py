@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from helaseg import __version__
+from helaseg._version import __version__
 from helaseg.cells.background.appearance import told_resin
 from helaseg.cells.detection.ranking import rank_tracks
 from helaseg.cells.seams import SeamTally

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from helaseg.cells.background.measure import BackgroundConfig
+from helaseg.cells.background.config import BackgroundConfig
 from helaseg.cells.detection.detect import DetectConfig
 from helaseg.cells.detection.rois import RoiConfig
 from helaseg.cells.detection.track import TrackConfig

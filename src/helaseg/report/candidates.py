@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import helaseg
+from helaseg._version import __version__
 from helaseg.core.grid import Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
@@ -52,7 +52,7 @@ def write_candidates(path: Path | str, volume: Volume, cells: Sequence[CellRow])
         title=volume.name,
         input=str(volume.grid),
         cells=[_described(volume, cell) for cell in ranked],
-        version=helaseg.__version__,
+        version=__version__,
     )
     return write_page(Path(path), page)
 

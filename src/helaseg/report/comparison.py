@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import helaseg
+from helaseg._version import __version__
 from helaseg.core.comparison import Comparison, Doubt, PairedDifference
 from helaseg.core.results import installed_versions
 from helaseg.core.scores import ScoreTable
@@ -89,7 +89,7 @@ def write_comparison_report(
         settings=tables.flat_settings(comparison.config),
         inputs=tables.flat_settings(inputs or {}),
         versions=tables.flat_settings(installed_versions()),
-        version=helaseg.__version__,
+        version=__version__,
     )
     return write_page(Path(path), page)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import helaseg
+from helaseg._version import __version__
 from helaseg.core.objects import CellFlag
 from helaseg.core.results import Provenance, SegmentationResult
 from helaseg.core.scores import ScoreTable
@@ -121,7 +121,7 @@ def render_segment(
         learned=learned,
         section=make_section(result, raw=raw, name=name, shape=shape),
         provenance=_provenance(result.provenance),
-        version=helaseg.__version__,
+        version=__version__,
         citations=_LEARNED_CITATIONS if learned else _CITATIONS,
     )
 
@@ -180,7 +180,7 @@ def write_run_report(
             tables.score_columns(scores, scores_by_cell), tables.score_columns(None, scores_by_cell)
         ),
         provenance=_run_provenance(run, steps),
-        version=helaseg.__version__,
+        version=__version__,
         citations=_CITATIONS,
     )
     return write_page(folder / "report.html", page)

@@ -10,7 +10,8 @@ from helaseg.cells.background.appearance import (
     glimpse_slice,
     survey_resin,
 )
-from helaseg.cells.background.measure import BackgroundConfig, measure_background
+from helaseg.cells.background.config import BackgroundConfig
+from helaseg.cells.background.measure import measure_background
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helaseg.cells.background.appearance import Appearance
-from helaseg.cells.background.measure import BackgroundConfig
+from helaseg.cells.background.config import BackgroundConfig
 from helaseg.cells.nucleus.crop_grey import find_damaged, measure_crop
 from helaseg.cells.nucleus.evidence import (
     NOISE_RIDGE,

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helaseg._validate import as_array, check_positive
-from helaseg.cells.background.measure import BackgroundConfig, ResinClass, measure_background
+from helaseg.cells.background.config import BackgroundConfig, ResinClass
+from helaseg.cells.background.measure import measure_background
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import Volume
 from helaseg.image.blocks import join_pixels, joined_pixels

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from helaseg.image.blocks import enlarge
 
 if TYPE_CHECKING:
-    from helaseg.cells.background.measure import BackgroundConfig
+    from helaseg.cells.background.config import BackgroundConfig
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]

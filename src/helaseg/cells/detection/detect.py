@@ -17,7 +17,7 @@ import numpy as np
 
 from helaseg._validate import check_positive
 from helaseg.cells.background.appearance import N_SLICES, decide_appearance
-from helaseg.cells.background.measure import BackgroundConfig
+from helaseg.cells.background.config import BackgroundConfig
 from helaseg.cells.detection.clumps import measure_necks, split_hills
 from helaseg.cells.detection.nuclei_slice import Circle, NucleiConfig
 from helaseg.cells.detection.nuclei_volume import (

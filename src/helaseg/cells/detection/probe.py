@@ -10,7 +10,8 @@ import numpy as np
 
 from helaseg.cells.background.appearance import Glimpse, glimpse_slice
 from helaseg.cells.background.blank import off_reference, slice_greys
-from helaseg.cells.background.measure import BackgroundConfig, Mask, ResinClass, measure_background
+from helaseg.cells.background.config import BackgroundConfig, ResinClass
+from helaseg.cells.background.measure import Mask, measure_background
 from helaseg.cells.detection.nuclei_slice import Circle, NucleiConfig, find_nuclei
 from helaseg.cells.detection.nuclei_volume import SeenNuclei
 from helaseg.cells.detection.peaks import HillConfig, find_peaks

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg.cells.background.appearance import Appearance, survey_resin
-from helaseg.cells.background.measure import BackgroundConfig, BackgroundResult, measure_background
+from helaseg.cells.background.config import BackgroundConfig
+from helaseg.cells.background.measure import BackgroundResult, measure_background
 from helaseg.cells.background.steady import keep_dark_cells, steady_resin
 from helaseg.cells.nucleus.crop_grey import CropGrey, find_damaged, measure_crop
 from helaseg.cells.nucleus.evidence_config import EvidenceConfig

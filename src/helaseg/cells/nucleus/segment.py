@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._validate import as_zyx
-from helaseg.cells.background.measure import BackgroundConfig
+from helaseg.cells.background.config import BackgroundConfig
 from helaseg.cells.nucleus.confidence import nucleus_confidence
 from helaseg.cells.nucleus.config import NucleusConfig
 from helaseg.cells.nucleus.evidence import collect_evidence
