@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from helaseg.cli.app import main
+from helaseg.cli.app import app, main
+from helaseg.cli.help import FIRST_TIER
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import Detection, Track
 from helaseg.core.results import Provenance, SegmentationResult
@@ -139,9 +140,9 @@ def test_other_settings_need_another_folder_or_overwrite(
 ) -> None:
     command = ["detect", str(slices), str(tmp_path / "out"), *SIZE]
     assert main(command) == 0
-    assert main([*command, "--seed", "7"]) == 2
+    assert main([*command, "--track.min-probes", "2"]) == 2
     assert "give --overwrite to replace it" in one_line(capsys.readouterr().err)
-    assert main([*command, "--seed", "7", "--overwrite"]) == 0
+    assert main([*command, "--track.min-probes", "2", "--overwrite"]) == 0
     assert pipeline.calls == ["detect", "detect"]
 
 
@@ -416,6 +417,34 @@ def test_the_help_of_each_command_lists_its_settings(capsys: pytest.CaptureFixtu
         out = capsys.readouterr().out
         assert option in out
         assert "--memory-limit" in out
+
+
+def test_help_has_two_tiers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = set[str]()
+    for job in ("run", "detect", "segment", "train"):
+        assert main([job, "--help"]) == 0
+        short = capsys.readouterr().out
+        assert len(short.splitlines()) <= 100  # two screens of 50 lines
+        assert "more settings of the method: --help-all" in short
+        assert main([job, "--help-all"]) == 0
+        every = capsys.readouterr().out
+        assert "more settings" not in every
+        assert len(every.splitlines()) > 2 * len(short.splitlines())
+        names.update(n for a in app[job].assemble_argument_collection() for n in a.names)
+    assert names > FIRST_TIER
+
+
+def test_a_key_of_an_earlier_version_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "old.toml").write_text("seed = 3\n")
+    words = ["run", "image", "out", "--config", str(tmp_path / "old.toml")]
+    assert main(words) == 2
+    assert "'seed' in" in (said := capsys.readouterr().err)
+    assert "is no longer a setting: no step of this command is random; remove the line" in said
 
 
 # --- bad input --------------------------------------------------------------

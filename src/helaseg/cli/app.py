@@ -22,6 +22,7 @@ from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
 
 from helaseg._version import __version__
 from helaseg.cli.config_file import apply_config_file
+from helaseg.cli.help import HELP_ALL, all_wanted
 from helaseg.cli.session import debug_wanted, process_rank
 from helaseg.errors import HelasegError, HelasegWarning, JobError
 
@@ -49,9 +50,10 @@ COMMANDS = (
 app = App(
     name="helaseg",
     help="Cells, nuclei and membranes from volume electron microscopy, with and without training.",
-    help_epilogue="helaseg COMMAND --help shows the options of a command.",
+    help_epilogue="helaseg COMMAND --help shows the options of a command, --help-all all settings.",
     version=__version__,
     config=apply_config_file,
+    help_flags=("--help", "-h", HELP_ALL),
     # '--ids 1 2 3' is one list; nobody empties a list, so no '--empty-ids' beside it.
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
     suppress_keyboard_interrupt=False,
@@ -76,6 +78,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if tokens is None else tokens)
     debug_wanted.set("--debug" in words)
+    all_wanted.set(HELP_ALL in words)
     with _one_line_warnings():
         try:
             app(

@@ -14,6 +14,9 @@ from cyclopts.argument import update_argument_collection
 from helaseg.errors import DataFormatError, ParameterError
 from helaseg.io.regular_file import check_regular_file
 
+#: Keys of earlier versions, and why they went.
+REMOVED = {"seed": "no step of this command is random"}
+
 
 def apply_config_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Fill the options that the command line left open from the file of ``--config``.
@@ -80,6 +83,9 @@ def _check_keys(path: Path, settings: Mapping[str, Any], arguments: ArgumentColl
             continue
         if plain in sections:
             msg = f"'{key}' in {path} must be a table of settings: write [{key}]"
+            raise ParameterError(msg)
+        if plain in REMOVED:
+            msg = f"'{key}' in {path} is no longer a setting: {REMOVED[plain]}; remove the line"
             raise ParameterError(msg)
         options = sorted(set(known) - sections)
         close = difflib.get_close_matches(plain, options, n=1) or _same_leaf(plain, options)

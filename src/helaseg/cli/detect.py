@@ -36,15 +36,12 @@ class DetectSettings:
         Links between slices.
     rois : RoiConfig
         Boxes around the cells.
-    seed : int
-        Of all randomness.
     """
 
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     rois: RoiConfig = field(default_factory=RoiConfig)
-    seed: int = 0
 
 
 def detect(
@@ -83,7 +80,6 @@ def detect(
             detect=settings.detect,
             track=settings.track,
             rois=settings.rois,
-            seed=settings.seed,
         )
         key = fingerprint_of("detect", io.input_state(image), settings, __version__)
         with output_folder(

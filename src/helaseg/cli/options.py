@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from helaseg._validate import as_zyx
+from helaseg.cli.help import TieredSettings
 from helaseg.errors import ParameterError
 
 INPUT = Group("Input", sort_key=1)
-SETTINGS = Group("Settings", sort_key=2)
+SETTINGS = Group("Settings", sort_key=2, help_formatter=TieredSettings())
 COMMON = Group("Every command", sort_key=3)
 
 _UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}

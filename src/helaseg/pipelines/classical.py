@@ -47,8 +47,6 @@ class SegmentConfig:
         Measures.
     invaginations : InvaginationConfig
         What counts as an invagination.
-    seed : int
-        Of all randomness; the present steps have none.
     """
 
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
@@ -57,60 +55,35 @@ class SegmentConfig:
     cell: CellConfig = field(default_factory=CellConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     invaginations: InvaginationConfig = field(default_factory=InvaginationConfig)
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunConfig:
-    """Settings of the whole job.
+class RunConfig(SegmentConfig):
+    """Settings of the whole job: those of the segmentation of one cell, and of finding the cells.
 
     Parameters
     ----------
-    background : BackgroundConfig
-        Resin of every slice.
     detect : DetectConfig
         Cells in a slice.
     track : TrackConfig
         Links between slices.
     rois : RoiConfig
         Boxes around the cells.
-    nucleus : NucleusConfig
-        Nucleus and superpixels.
-    envelope : EnvelopeConfig
-        Nuclear envelope.
-    cell : CellConfig
-        Whole cells.
-    shape : ShapeConfig
-        Measures.
-    invaginations : InvaginationConfig
-        What counts as an invagination.
-    seed : int
-        Of all randomness; the present steps have none.
+
+    See Also
+    --------
+    SegmentConfig : the other settings.
     """
 
-    background: BackgroundConfig = field(default_factory=BackgroundConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     rois: RoiConfig = field(default_factory=RoiConfig)
-    nucleus: NucleusConfig = field(default_factory=NucleusConfig)
-    envelope: EnvelopeConfig = field(default_factory=EnvelopeConfig)
-    cell: CellConfig = field(default_factory=CellConfig)
-    shape: ShapeConfig = field(default_factory=ShapeConfig)
-    invaginations: InvaginationConfig = field(default_factory=InvaginationConfig)
-    seed: int = 0
 
     @property
     def segment(self) -> SegmentConfig:
         """The part that concerns one cell."""
-        return SegmentConfig(
-            background=self.background,
-            nucleus=self.nucleus,
-            envelope=self.envelope,
-            cell=self.cell,
-            shape=self.shape,
-            invaginations=self.invaginations,
-            seed=self.seed,
-        )
+        names = [f.name for f in dataclasses.fields(SegmentConfig)]
+        return SegmentConfig(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +267,6 @@ def segment(
                 "resin_threshold": nucleus.resin_threshold,
             }
         },
-        seed=config.seed,
         steps=timer.steps,
         job=describe_job(volume),
     )

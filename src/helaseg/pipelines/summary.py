@@ -38,7 +38,6 @@ def write_summary(
         "job": describe_job(volume),
         "n_cells": len(cells),
         "config": as_plain(config),
-        "seed": config.seed,
         "versions": installed_versions(),
         "steps": [as_plain(cost) for cost in steps],
         "overview": "overview.png",
