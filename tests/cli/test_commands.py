@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,7 +119,7 @@ def test_detect_writes_its_tables_and_is_done_once(
     assert names(out) == {JOURNAL_NAME, "background.ome.zarr", *pages}
     (row,) = read_cells_csv(out / "cells.csv")
     assert row.roi == Roi(start=(1, 5, 5), stop=(5, 15, 25))
-    assert "1 cells" in capsys.readouterr().out
+    assert "1 cell:" in capsys.readouterr().out
     assert main(["detect", str(slices), str(out), *SIZE]) == 0
     assert pipeline.calls == ["detect"]
     assert "found earlier" in capsys.readouterr().out
@@ -184,6 +185,11 @@ def test_crop_honours_an_edited_table(
     assert "1 box cut, 0 were there" in capsys.readouterr().out
     assert main([*crop, "--ids", "1,4"]) == 2
     assert "(1), got [4]" in one_line(capsys.readouterr().err)
+    shutil.rmtree(folder / "segmentation")
+    (out / "cells.csv").write_text(table.splitlines()[0] + "\n")
+    assert main(crop) == 0
+    said = capsys.readouterr().out
+    assert "0 boxes cut, 0 were there, 1 of cells that the table drops removed" in said
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,8 @@ def test_after_a_fresh_installation_the_demo_compiles_on_another_core(
     monkeypatch.setattr("helaseg.execution.usable_cores", lambda: 2)
     monkeypatch.setattr("helaseg.execution.make_executor", lambda spec: pool)
     made = Compilation(seconds={"blur.rows": 31.4}, n_compiled=1)
-    for warm, said in ((lambda: made, "kernels compiled meanwhile, in 31 s"), (die, "")):
+    line = "another process compiled the kernels meanwhile, in 31 s"
+    for warm, said in ((lambda: made, line), (die, "")):
         monkeypatch.setattr("helaseg.pipelines.warm.warm_kernels", warm)
         with demo_module.compiled_meanwhile(work):
             pass

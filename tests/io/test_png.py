@@ -32,7 +32,7 @@ def test_gaps_colours_and_other_sizes_are_refused(tmp_path, rng):
     grey = rng.integers(0, 255, (8, 8), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "z1.png"), grey)
     cv2.imwrite(str(tmp_path / "z3.png"), grey)
-    with pytest.raises(MissingSlicesError, match="lacks 1 slices between 1 and 3"):
+    with pytest.raises(MissingSlicesError, match="lacks 1 slice between 1 and 3"):
         open_volume(tmp_path, SIZE_NM)
     cv2.imwrite(str(tmp_path / "z2.png"), grey[:4])
     with pytest.raises(DataFormatError, match=r"z2\.png has 4 x 8 .*one size and type"):

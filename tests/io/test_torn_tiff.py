@@ -55,6 +55,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::helaseg.errors.DoubtfulDataWarning")  # another voxel size
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_cut_is_refused_or_loses_nothing(tmp_path, name):
     whole, cut = tmp_path / "whole.tif", tmp_path / "cut.tif"

@@ -11,7 +11,14 @@ import tifffile
 import helaseg
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.volume import Volume
-from helaseg.errors import DataFormatError, JobError, MissingVoxelSizeError, ParameterError
+from helaseg.errors import (
+    DataFormatError,
+    DoubtfulDataWarning,
+    JobError,
+    MissingVoxelSizeError,
+    ParameterError,
+)
+from helaseg.execution import JOURNAL_NAME
 from helaseg.io import (
     check_unchanged,
     describe_job,
@@ -19,8 +26,10 @@ from helaseg.io import (
     input_state,
     open_volume,
     to_uint8,
+    write_tiff_slices,
 )
 from helaseg.io.units import nm_per_unit
+from helaseg.io.volumes import JOB_MARK
 
 ZERO = np.zeros((3, 8, 9), np.uint8)
 
@@ -53,8 +62,10 @@ def test_imagej_states_the_voxel_size(tmp_path, unit, factor):
         },
     )
     assert size_of(path) == pytest.approx((50, 12, 10))
-    # What the caller says wins.
-    assert open_volume(path, (1, 2, 3)).grid.voxel_size_nm == (1, 2, 3)
+    # What the caller says wins, with a word.
+    with pytest.warns(DoubtfulDataWarning, match=r"voxels of 50 x 12 x 10 nm.*1 x 2 x 3 nm are"):
+        assert open_volume(path, (1, 2, 3)).grid.voxel_size_nm == (1, 2, 3)
+    open_volume(path, (50.01, 12, 10))
 
 
 @pytest.mark.parametrize(
@@ -253,3 +264,20 @@ def test_a_job_notes_where_its_input_lies_and_when(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["ipykernel"])
     memory = Volume(data=ZERO, grid=Grid(shape=ZERO.shape, voxel_size_nm=(50, 10, 10)))
     assert describe_job(memory) | {"date": ""} == {"source": None, "date": "", "command": None}
+
+
+def test_an_output_folder_is_no_image(tmp_path):
+    assert JOB_MARK == JOURNAL_NAME
+    write_tiff_slices(
+        tmp_path / "phantom" / "image",
+        ZERO,
+        Grid(shape=ZERO.shape, voxel_size_nm=(50, 10, 10)),
+        prefix="s",
+    )
+    with pytest.raises(DataFormatError, match=r"holds no slices.*; image in it does"):
+        open_volume(tmp_path / "phantom")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "overview.png").write_bytes(b"")
+    (tmp_path / "run" / JOURNAL_NAME).write_text("")
+    with pytest.raises(DataFormatError, match=r"is an output folder of helaseg, not an image"):
+        open_volume(tmp_path / "run", (50, 10, 10))

@@ -280,6 +280,13 @@ def test_an_array_in_memory_does_not_travel_to_other_processes(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_table_that_drops_every_cell_is_told(copied: Path, volume: Volume) -> None:
+    edit(copied / "cells.csv", lambda rows: [row | {"keep": "no"} for row in rows])
+    with pytest.warns(NothingFoundWarning, match=r"cells\.csv drops all \d cells of 'image\.tif'"):
+        result = batch.run(volume, copied, CONFIG)
+    assert not result.cells
+
+
 def test_a_removed_cell_stays_away(
     copied: Path, finished: Path, volume: Volume, segmented: list[int]
 ) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helaseg import make_phantom, segment
+from helaseg.errors import NothingFoundWarning
 from helaseg.execution import make_executor
 
 
@@ -21,3 +22,13 @@ def test_every_executor_segments_a_crop_alike(spec):
     for name in ("labels", "cells", "nucleus"):
         np.testing.assert_array_equal(getattr(got, name).read(), getattr(want, name).read())
     assert got.slices == want.slices
+
+
+def test_a_target_outside_of_every_cell_is_told():
+    made = make_phantom(
+        shape=(12, 200, 200), voxel_size_nm=(240, 60, 60), n_cells=1, n_border_cells=0,
+        n_flat_cells=0, cell_radius_nm=3000, seed=1,
+    )  # fmt: skip
+    with pytest.warns(NothingFoundWarning, match=r"no cell at the target \(z, y, x = 6, 100, 25 vox"):
+        segment(made.image, target_vx=(6, 100, 25))
+    segment(made.image, target_vx=made.cells[0].centroid_vx)

@@ -23,6 +23,7 @@ from helaseg.cli.plan import plan_run, plan_whole
 from helaseg.cli.reports import write_reports
 from helaseg.cli.session import session, show
 from helaseg.core.scores import ScoreTable
+from helaseg.core.words import counted
 from helaseg.execution import parse_executor
 from helaseg.pipelines.classical import RunConfig
 from helaseg.synthetic import PhantomConfig
@@ -94,6 +95,8 @@ def demo(
                 overwrite=common.overwrite,
                 progress=work.progress,
             )
+        if work.progress:
+            work.progress("score", 0, 1)
         scores, by_cell = score_run(folder / "truth", out / "run")
         page = write_reports(
             out / "run",
@@ -103,11 +106,14 @@ def demo(
             n_workers=parse_executor(executor)[1],
             progress=work.progress,
         )
-        show(f"{len(result.segmentations)} cells segmented, scores against the exact truth:")
+        n_cells = counted(len(result.segmentations), "cell")
+        show(f"{n_cells} segmented, scores against the exact truth:")
         show(score_text(scores))
         show(cell_text(by_cell))
         show(f"report: {page}")
         if network:
+            if work.progress:
+                work.progress("measure a step of the network", 0, 1)
             for line in _learned(out, result, work, network_preset):
                 show(line)
 
@@ -133,7 +139,9 @@ def compiled_meanwhile(work: Session) -> Iterator[None]:
         with suppress(*pool.lost):
             took = warmed.result().total_seconds
             if not work.common.quiet:
-                sys.stderr.write(f"helaseg: kernels compiled meanwhile, in {took:.0f} s\n")
+                sys.stderr.write(
+                    f"helaseg: another process compiled the kernels meanwhile, in {took:.0f} s\n"
+                )
 
 
 def _learned(out: Path, result: RunResult, work: Session, preset: str) -> Iterator[str]:

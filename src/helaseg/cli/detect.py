@@ -17,6 +17,7 @@ from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import files_named, output_folder, remove_files
 from helaseg.cli.plan import plan_crop, plan_detect
 from helaseg.cli.session import session, show
+from helaseg.core.words import counted
 from helaseg.errors import ParameterError
 from helaseg.execution import check_output, fingerprint_of
 
@@ -98,7 +99,9 @@ def detect(
             files = _write_detection(out, result, image)
             n_cells = len(result.tracks)
             journal.record("detect/cells", key, outputs=files, values={"n_cells": n_cells})
-        work.say(f"{n_cells} cells: {out / 'cells.csv'}, pictures: {out / 'candidates.html'}")
+        work.say(
+            f"{counted(n_cells, 'cell')}: {out / 'cells.csv'}, pictures: {out / 'candidates.html'}"
+        )
 
 
 def _write_detection(out: Path, result: Any, image: Any) -> list[Path]:
@@ -199,6 +202,7 @@ def crop(
                     f"{image.data.dtype} grey values are brought to 0 to 255; labels do not "
                     "survive that ('helaseg compare' cuts label images by itself)"
                 )
+            before = set((out / "rois").glob("roi_*"))
             n_cut = crop_noted(
                 grey,
                 rows,
@@ -212,5 +216,9 @@ def crop(
                 executor=threads,
                 progress=work.progress,
             )
-        boxes = "box" if n_cut == 1 else "boxes"
-        work.say(f"{n_cut} {boxes} cut, {len(rows) - n_cut} were there: {out / 'rois'}")
+            left = before - set((out / "rois").glob("roi_*"))
+            n_gone = sum(int(folder.name.split("_")[1]) not in listed for folder in left)
+        gone = f", {n_gone} of cells that the table drops removed" if n_gone else ""
+        work.say(
+            f"{counted(n_cut, 'box')} cut, {len(rows) - n_cut} were there{gone}: {out / 'rois'}"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from helaseg.cli.options import CommonOptions, InputOptions, check_plausible
 from helaseg.cli.plan import as_bytes
 from helaseg.cli.session import session, show
 from helaseg.core.volume import Volume
-from helaseg.errors import MissingVoxelSizeError, ParameterError
+from helaseg.errors import DoubtfulDataWarning, MissingVoxelSizeError, ParameterError
 from helaseg.io.slice_names import gap_text, missing_runs
 
 
@@ -91,7 +92,10 @@ def _open(path: Path, options: InputOptions) -> tuple[Volume, bool]:
         return open_volume(path, options.voxel_size_nm, **opened), True  # type: ignore[arg-type]
     except MissingVoxelSizeError:
         # The rest can be described without it.
-        return open_volume(path, (1.0, 1.0, 1.0), **opened), False  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            # Nobody asked for this voxel size.
+            warnings.simplefilter("ignore", DoubtfulDataWarning)
+            return open_volume(path, (1.0, 1.0, 1.0), **opened), False  # type: ignore[arg-type]
 
 
 def _images(path: Path) -> list[str]:

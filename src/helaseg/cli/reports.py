@@ -72,4 +72,6 @@ def write_reports(
             done += 1
             if progress:
                 progress("report", done, len(folders))
+        if progress:
+            progress("page of the run", 0, 1)
         return write_run_report(out, scores=scores, scores_by_cell=scores_by_cell, executor=pool)

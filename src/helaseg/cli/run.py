@@ -15,6 +15,7 @@ from helaseg.cli.outputs import no_trace_without_work
 from helaseg.cli.plan import as_time, plan_run
 from helaseg.cli.reports import write_reports
 from helaseg.cli.session import session, show
+from helaseg.core.words import counted
 from helaseg.execution import check_output, parse_executor
 from helaseg.pipelines.classical import RunConfig
 
@@ -83,7 +84,8 @@ def run(
         done = len(result.segmentations)
         if result.n_new or not done:
             before = f", {done - result.n_new} were done before" if result.n_new < done else ""
-            work.say(f"{result.n_new} cells segmented{before}; all took {took}, pages included")
+            new = counted(result.n_new, "cell")
+            work.say(f"{new} segmented{before}; all took {took}, pages included")
         else:
             spent = as_time(sum(cost.seconds for cost in result.steps))
             work.say(f"nothing to segment: all {done} cells were done before, in {spent}")

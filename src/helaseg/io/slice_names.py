@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from helaseg.core.words import counted
 from helaseg.errors import DataFormatError, MissingSlicesError
 
 _DIGITS = re.compile(r"(\d+)")
@@ -201,7 +202,7 @@ def check_gaps(folder: Path, numbers: Sequence[int]) -> None:
         return
     count = sum(b - a + 1 for a, b in missing)
     msg = (
-        f"{folder} lacks {count} slices between {numbers[0]} and {numbers[-1]}: "
+        f"{folder} lacks {counted(count, 'slice')} between {numbers[0]} and {numbers[-1]}: "
         f"{gap_text(missing)}; "
         "add them, or take the others as neighbours with --allow-gaps (allow_gaps=True) "
         "and give the true distance between slices as voxel size"

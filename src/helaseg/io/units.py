@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from helaseg._validate import as_zyx
 from helaseg.core.grid import Grid
-from helaseg.errors import MissingVoxelSizeError
+from helaseg.errors import DoubtfulDataWarning, MissingVoxelSizeError
 
 _NM_PER_UNIT = {
     "picometer": 1e-3,
@@ -87,12 +89,23 @@ class Geometry:
                 raise MissingVoxelSizeError(msg)
             voxel_size_nm = self.voxel_size_nm
         size = as_zyx("voxel_size_nm", voxel_size_nm, positive=True)
+        self._tell_other_size(name, size)
         # Rationals and units leave dust in the last digits, also around zero.
         offset = tuple(
             0.0 if abs(o) < 1e-6 else rounded(o * s)
             for o, s in zip(self.offset_vx, size, strict=True)
         )
         return Grid(shape=tuple(shape), voxel_size_nm=size, offset_nm=offset)  # type: ignore[arg-type]
+
+    def _tell_other_size(self, name: str, given: Sequence[float]) -> None:
+        """Warn where the caller's voxel size is not that of the file."""
+        pairs = list(zip(self.voxel_size_nm, given, strict=True))
+        if all(own is None or math.isclose(own, wanted, rel_tol=0.01) for own, wanted in pairs):
+            return
+        stated = " x ".join("?" if own is None else f"{own:g}" for own, _ in pairs)
+        taken = " x ".join(f"{wanted:g}" for _, wanted in pairs)
+        msg = f"{name} states voxels of {stated} nm (z, y, x); {taken} nm are taken, as was asked"
+        warnings.warn(msg, DoubtfulDataWarning, stacklevel=4)
 
 
 def rounded(value: float) -> float:

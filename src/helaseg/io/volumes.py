@@ -19,6 +19,8 @@ from helaseg.io.units import Geometry
 
 #: Files of which one lies in every zarr folder.
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
+#: File in every output folder of a command (`helaseg.execution.JOURNAL_NAME`).
+JOB_MARK = "journal.jsonl"
 _MRC_ENDINGS = (".mrc", ".rec", ".map")
 
 
@@ -114,6 +116,12 @@ def _open(
 
 
 def _open_slices(folder: Path, *, allow_gaps: bool) -> tuple[LazyArray, Geometry, tuple[int, ...]]:
+    if (folder / JOB_MARK).is_file():
+        msg = (
+            f"{folder} is an output folder of helaseg, not an image; give the image, or one "
+            "of the crops (rois/roi_.../raw)"
+        )
+        raise DataFormatError(msg)
     visible = [file for file in folder.iterdir() if not file.name.startswith(".")]
     tiffs = [file for file in visible if file.suffix.lower() in TIFF_ENDINGS]
     if tiffs:  # a PNG beside them is a picture of something
@@ -121,7 +129,11 @@ def _open_slices(folder: Path, *, allow_gaps: bool) -> tuple[LazyArray, Geometry
     pngs = [file for file in visible if file.suffix.lower() == ".png"]
     if pngs:
         return open_png_slices(folder, pngs, allow_gaps=allow_gaps)
-    msg = f"{folder} holds no slices (.tif, .tiff, .png) and is not a zarr folder"
+    inside = sorted(
+        p.name for p in visible if (p.is_dir() and any(p.glob("*.tif"))) or p.suffix == ".zarr"
+    )
+    hint = f"; {inside[0]} in it does" if inside else ""
+    msg = f"{folder} holds no slices (.tif, .tiff, .png) and is not a zarr folder{hint}"
     raise DataFormatError(msg)
 
 

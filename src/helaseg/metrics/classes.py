@@ -144,8 +144,8 @@ def _suggest_classes(
         if is_mask and mask == (255,) and 255 not in other:
             msg = (
                 f"expected two masks or two class images, got labels {in_truth} in the truth and "
-                f"{in_prediction} in the prediction; say what belongs together, such as "
-                "labels={'nucleus': (255, [2, 3])}"
+                f"{in_prediction} in the prediction; score both as masks (--foreground, in Python "
+                "labels={'nucleus': (255, [2, 3])} with the labels that are meant)"
             )
             raise ParameterError(msg)
     if len(both) > _MOST_CLASSES:

@@ -58,6 +58,7 @@ from helaseg.io import (
     write_segmentation,
 )
 from helaseg.io.seam_table import write_seams_csv
+from helaseg.io.tables import read_rows
 from helaseg.pipelines import classical
 from helaseg.pipelines.classical import (
     RunConfig,
@@ -235,12 +236,14 @@ def _detect(
     _add_costs(timer, journal.values("run/detect"))
     cells = read_cells_csv(table, grid=volume.grid)
     if not cells:
-        warnings.warn(
-            f"no cell found in {volume.name!r}; look at {out / 'background.ome.zarr'}, lower "
-            "'detect.min_radius_nm', or check the voxel size",
-            NothingFoundWarning,
-            stacklevel=3,
+        dropped = len(read_rows(table, ("id",)))
+        advice = (
+            f"{table} drops all {dropped} cells of {volume.name!r}; set 'keep' of some to yes"
+            if dropped
+            else f"no cell found in {volume.name!r}; look at {out / 'background.ome.zarr'}, lower "
+            "'detect.min_radius_nm', or check the voxel size"
         )
+        warnings.warn(advice, NothingFoundWarning, stacklevel=3)
     return cells
 
 
@@ -357,6 +360,8 @@ def _segment_cells(
         for cell in waiting
     ]
     done = len(cells) - len(waiting)
+    if progress:
+        progress("cells", done, len(cells))
     with _hushed():
         for place, outcome in finished_map(pool, segment_one, tasks):
             cell = waiting[place]

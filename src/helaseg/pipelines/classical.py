@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,10 @@ from helaseg.cells.nucleus.segment import NucleusConfig
 from helaseg.cells.shape.describe import ShapeConfig
 from helaseg.cells.shape.invaginations import InvaginationConfig
 from helaseg.core.grid import Roi
-from helaseg.core.objects import Detection, Track
+from helaseg.core.objects import CellFlag, Detection, Track
 from helaseg.core.results import Provenance, SegmentationResult, StepCost
 from helaseg.core.volume import LabelVolume, Volume
+from helaseg.errors import NothingFoundWarning
 from helaseg.execution import Progress, StepTimer, WorkerPool, local_pool, make_executor
 
 if TYPE_CHECKING:
@@ -270,8 +272,27 @@ def segment(
         steps=timer.steps,
         job=describe_job(volume),
     )
+    if target_vx is not None:
+        _tell_missed_target(result, target_vx)
     result = result.with_slice_numbers(volume.slice_numbers)
     return dataclasses.replace(result, provenance=provenance)
+
+
+def _tell_missed_target(result: SegmentationResult, target_vx: tuple[float, float, float]) -> None:
+    """Warn where the point that was asked for does not lie in what was found."""
+    z, y, x = (
+        min(max(round(v), 0), n - 1) for v, n in zip(target_vx, result.labels.shape, strict=True)
+    )
+    found = result.cell if result.measurements["n_cell_slices"] else result.nucleus
+    if found.slice(z)[y, x] or CellFlag.NO_NUCLEUS in result.flags:
+        return
+    place = ", ".join(f"{v:g}" for v in target_vx)
+    centre = ", ".join(f"{result.measurements[f'centroid_{a}_nm']:.0f}" for a in "zyx")
+    msg = (
+        f"no cell at the target (z, y, x = {place} voxels); the nearest one is measured, its "
+        f"centroid lies at {centre} nm"
+    )
+    warnings.warn(msg, NothingFoundWarning, stacklevel=3)
 
 
 def as_plain(config: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from helaseg.core.comparison import Comparison, MethodCost, PairedDifference, Region
 from helaseg.core.scores import Score
+from helaseg.core.words import counted
 from helaseg.report.tables import duration_text, metric_words, number_text
 
 #: What is smaller for a better method is a distance or a number of slices.
@@ -166,10 +167,10 @@ def _elsewhere(comparison: Comparison, best: str) -> Iterator[str]:
             (_, first, score), (_, second, next_score), *_ = order
             also = "also " if first == best else ""
             yield (
-                f"{where} ({len(slices)} slices) {first} is {also}ahead: {words} "
+                f"{where} ({counted(len(slices), 'slice')}) {first} is {also}ahead: {words} "
                 f"{score_text(score)} against {score_text(next_score)} of {second}."
                 if score.value != next_score.value
-                else f"{where} ({len(slices)} slices) {first} and {second} are equal, "
+                else f"{where} ({counted(len(slices), 'slice')}) {first} and {second} are equal, "
                 f"{score_text(score)}."
             )
 
