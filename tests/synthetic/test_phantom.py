@@ -336,10 +336,3 @@ def test_config_survives_pickling_and_knows_its_extent():
 def test_wrong_settings_are_refused(changes, message):
     with pytest.raises(ParameterError, match=message):
         make_phantom(**changes)
-
-
-def test_the_demo_is_small_and_takes_changes():
-    demo = PhantomConfig.demo(seed=4)
-    assert demo.shape == (40, 640, 640)
-    assert demo.seed == 4
-    assert PhantomConfig.demo(n_cells=2).n_cells == 2

@@ -26,6 +26,8 @@ CLASS_NAMES = {
     3: "nuclear envelope",
     4: "other cells",
 }
+#: Thickness of the band of class 3 (Spiers et al. 2021, doi:10.1111/tra.12789).
+ENVELOPE_NM = 70.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,11 +126,6 @@ class PatchPlan:
     y: AxisWindows
     x: AxisWindows
 
-    @property
-    def n_windows(self) -> int:
-        """How many windows there are."""
-        return len(self.z.starts) * len(self.y.starts) * len(self.x.starts)
-
 
 def plan_patches(
     shape: Sequence[int],

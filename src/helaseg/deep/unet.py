@@ -6,15 +6,13 @@ image segmentation. MICCAI (2015). doi:10.1007/978-3-319-24574-4_28
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helaseg.deep.unet_config import UNetConfig
-
-Block = Callable[[int, int], nn.Module]
 
 
 class UNet(nn.Module):

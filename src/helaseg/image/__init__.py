@@ -9,14 +9,13 @@ in a thread pool. Importing this package imports neither numba nor any function.
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helaseg.image.distance import distance_transform, expand_labels
     from helaseg.image.edges import canny, gradient_magnitude
     from helaseg.image.filters import gaussian
+    from helaseg.image.flooding import watershed as watershed
     from helaseg.image.labels import label, largest_component, relabel_sequential
     from helaseg.image.morphology import (
         binary_closing,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from helaseg.image.peaks import peak_local_maxima
     from helaseg.image.regions import label_with_table, region_areas, region_sums, region_table
     from helaseg.image.thresholds import histogram, multi_otsu, otsu_threshold
-    from helaseg.image.watershed import watershed as watershed
 
 _PUBLIC = {
     "binary_closing": "morphology",
@@ -54,7 +52,7 @@ _PUBLIC = {
     "region_table": "regions",
     "relabel_sequential": "labels",
     "remove_small": "morphology",
-    "watershed": "watershed",
+    "watershed": "flooding",
 }
 
 __all__ = [
@@ -94,16 +92,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _ImagePackage(ModuleType):
-    """Keeps the function `watershed` in reach once its module of the same name is loaded."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # The import system sets every loaded submodule on its package.
-        if isinstance(value, ModuleType) and name in _PUBLIC:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _ImagePackage

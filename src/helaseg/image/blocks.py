@@ -60,11 +60,6 @@ def pool_labels(labels: NDArray[Any], factors: Factors) -> NDArray[Any]:
     return low
 
 
-def unpool(plane: NDArray[Any], factors: Factors, shape: tuple[int, ...]) -> NDArray[Any]:
-    """One slice of a pooled array at the size it was made from; what sticks out is cut off."""
-    return enlarge(plane, factors[1], shape)
-
-
 def _pool(array: NDArray[Any], factors: Factors, join: Callable[..., NDArray[Any]]) -> NDArray[Any]:
     """Join blocks, one axis after the other, whole rows at a time; the last block is shorter."""
     for axis, factor in enumerate(factors):

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helaseg.cells.envelope.measure import ENVELOPE_NM
 from helaseg.cells.shape.cut import cut_flags
 from helaseg.cells.shape.describe import describe_cell
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
-from helaseg.core.results import CLASS_NAMES, SegmentationResult, SliceRecord
+from helaseg.core.results import CLASS_NAMES, ENVELOPE_NM, SegmentationResult, SliceRecord
 from helaseg.core.volume import LabelVolume
 from helaseg.deep.images import PredictedImage
 from helaseg.deep.nucleus import HALF

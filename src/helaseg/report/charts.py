@@ -26,7 +26,6 @@ from helaseg.report.tables import metric_words
 _EVENT_MARKS = {
     "seed": ("*", style.INK, 110, "seed slice"),
     "bridged": ("s", style.FLAGGED, 26, "bridged"),
-    "ended": ("v", style.ENVELOPE, 40, "ended"),
 }
 
 

@@ -53,7 +53,8 @@ _LEARNED_CITATIONS = (
 
 _ADVICE = (
     "Check the voxel size: a wrong unit makes every cell too small or too large for the limits.",
-    "Check the contrast: resin must be brighter than the cells. An inverted image finds nothing.",
+    "Check the contrast: resin must stand out from the cells, brighter or darker "
+    "(background.resin says which, where the decision is wrong).",
     "Look at the picture of the field: if it shows cells, lower the smallest radius of a cell "
     "(detect.min_radius_nm) or probe more slices (detect.slice_step_nm).",
     "If the volume holds a single cell without resin around it, detection has nothing to hold "

@@ -23,7 +23,6 @@ _EVENTS = {
     "seed": "seed slice",
     "followed": "nucleus followed",
     "bridged": "bridged from its neighbours",
-    "ended": "nucleus ended",
     "absent": "no nucleus",
 }
 

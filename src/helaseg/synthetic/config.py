@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from helaseg._validate import as_int_zyx, as_zyx, check_positive, check_range
 from helaseg.core.grid import Grid
@@ -123,16 +122,6 @@ class PhantomConfig:
         )
         for name in positive_or_zero:
             check_positive(name, getattr(self, name), zero=True)
-
-    @classmethod
-    def demo(cls, **changes: Any) -> PhantomConfig:
-        """Settings of a small phantom, made in a few seconds: 40 x 640 x 640, 5 cells."""
-        small: dict[str, Any] = {
-            "shape": (40, 640, 640),
-            "voxel_size_nm": (50.0, 16.0, 16.0),
-            "n_cells": 5,
-        }
-        return cls(**(small | changes))
 
     @property
     def grid(self) -> Grid:

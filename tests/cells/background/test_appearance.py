@@ -80,7 +80,7 @@ def test_two_plain_classes_are_undecided_and_it_is_said():
 
 
 def test_one_decision_for_all_slices():
-    dark = Glimpse(busyness=-1.0, skew_bright=-0.5, skew_dark=0.0, reliable=True)
+    dark = Glimpse(busyness=-1.0, skew_bright=-0.5, reliable=True)
     odd = Glimpse(busyness=2.0, reliable=True)
     unclear = Glimpse(reliable=False)
     assert decide_appearance([dark, dark, odd, unclear]).resin == "dark"

@@ -12,7 +12,7 @@ from helaseg.cells.membrane.segment import CellConfig, label_cells
 from helaseg.cells.nucleus.masks import jaccard
 from helaseg.cells.nucleus.segment import segment_nucleus
 from helaseg.cells.shape.cut import cut_flags
-from helaseg.cells.shape.describe import centroid_nm, measure_cell, surface_area_um2
+from helaseg.cells.shape.describe import centroid_nm, describe_cell, surface_area_um2
 from helaseg.core.grid import Grid, Roi
 from helaseg.core.objects import CellFlag
 from helaseg.errors import GridMismatchError, ParameterError
@@ -221,7 +221,7 @@ def test_measures_are_physical():
     kernel = np.pad(
         kernel, [(p, n - m - p) for p, n, m in zip(pad, mask.shape, kernel.shape, strict=True)]
     )
-    measures = measure_cell(kernel, mask, grid)
+    measures = describe_cell(kernel, mask, grid).measurements
     assert measures["cell_volume_um3"] == pytest.approx(4 / 3 * np.pi, rel=0.02)
     assert measures["nucleus_to_cell_ratio"] == pytest.approx(1 / 8, rel=0.03)
     centre = grid.to_nm([n // 2 for n in mask.shape])
@@ -237,7 +237,7 @@ def test_cut_faces_are_no_surface():
 
 def test_unmeasured_cell_is_nan_not_zero():
     mask, grid = sphere(500.0, (50, 20, 20))
-    measures = measure_cell(mask, None, grid)
+    measures = describe_cell(mask, None, grid).measurements
     assert np.isnan(measures["cell_volume_um3"])
     assert np.isnan(measures["nucleus_to_cell_ratio"])
     assert measures["nucleus_volume_um3"] > 0

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from solids import centre_nm, drilled_ball, ellipsoid, ellipsoid_area_um2, places, torus, turned
 
-from helaseg.cells.shape.describe import ShapeConfig, centroid_nm, describe_cell, measure_cell
+from helaseg.cells.shape.describe import ShapeConfig, centroid_nm, describe_cell
 from helaseg.core.grid import Grid
 from helaseg.errors import ParameterError
 
@@ -86,7 +86,7 @@ def test_folds_are_counted():
         == pytest.approx(950, abs=110)
     )
     ring, grid = torus(1500.0, 600.0, VOXEL, axis=1)
-    m = measure_cell(ring, None, grid)
+    m = describe_cell(ring, None, grid).measurements
     assert (m["n_nucleus_components"], m["n_nucleus_handles"]) == (1, 1)
     assert m["nucleus_euler_number"] == 0
 
@@ -108,7 +108,7 @@ def test_what_is_not_there_is_nan(made):
     _, nucleus, cell, grid, _ = made
     nothing = np.zeros(grid.shape, bool)
     both = set(made[0].measurements)
-    alone = measure_cell(nucleus, None, grid)
+    alone = describe_cell(nucleus, None, grid).measurements
     assert set(alone) == both
     assert np.isnan([v for k, v in alone.items() if "cell" in k and k != "n_cell_slices"]).all()
     assert np.isnan([alone["polarity_nm"], alone["polarity_ratio"]]).all()
@@ -122,7 +122,7 @@ def test_what_is_not_there_is_nan(made):
     for name in ("nucleus_sphericity", "n_invaginations", "nucleus_euler_number", "polarity_nm"):
         assert np.isnan(m[name])
     assert (empty.ellipsoid, empty.sphere_map, empty.invaginations) == (None, None, ())
-    none = measure_cell(nothing, nothing, grid)
+    none = describe_cell(nothing, nothing, grid).measurements
     assert np.isnan([none["nucleus_to_cell_ratio"], none["centroid_z_nm"]]).all()
 
 
@@ -130,7 +130,7 @@ def test_cut_objects_say_so(made):
     _, nucleus, cell, grid, _ = made
     top = cell.shape[0] // 2
     part = dataclasses.replace(grid, shape=(cell.shape[0] - top, *cell.shape[1:]))
-    m = measure_cell(nucleus[top:], cell[top:], part)
+    m = describe_cell(nucleus[top:], cell[top:], part).measurements
     assert (m["nucleus_is_cut"], m["cell_is_cut"]) == (1, 1)
     assert np.isnan([m["nucleus_sphericity"], m["cell_sphericity"]]).all()
     assert m["cell_surface_um2"] == pytest.approx(2 * np.pi * 2.5**2, rel=0.02)
@@ -141,12 +141,12 @@ def test_cut_objects_say_so(made):
 def test_tiny_objects_are_measured(shape):
     full = np.ones(shape, bool)
     grid = Grid(shape=shape, voxel_size_nm=VOXEL)
-    m = measure_cell(full, full, grid)
+    m = describe_cell(full, full, grid).measurements
     assert m["nucleus_volume_um3"] == pytest.approx(np.prod(shape) * 2e-5)
     assert m["nucleus_is_cut"] == 1
     speck = np.zeros((5, 9, 9), bool)
     speck[2, 4, 4] = True
-    m = measure_cell(speck, speck, Grid(shape=speck.shape, voxel_size_nm=VOXEL))
+    m = describe_cell(speck, speck, Grid(shape=speck.shape, voxel_size_nm=VOXEL)).measurements
     assert m["n_nucleus_components"] == 1
     assert np.isnan(m["nucleus_ellipsoid_sd_nm"])
 
@@ -173,7 +173,7 @@ def test_centroid_is_that_of_the_voxels(made, rng):
 def test_shapes_and_settings_are_checked(made):
     _, nucleus, cell, grid, _ = made
     with pytest.raises(ParameterError, match="'cell' must have the shape of 'grid'"):
-        measure_cell(nucleus, cell[1:], grid)
+        describe_cell(nucleus, cell[1:], grid)
     with pytest.raises(ParameterError, match="'voxel_nm' must be positive"):
         ShapeConfig(voxel_nm=0.0)
 
@@ -187,7 +187,9 @@ def test_a_real_nucleus_is_the_same_at_two_pixel_sizes(real_data):
     for step in (2, 3):
         part = nucleus[:, ::step, ::step]
         size = (50, 10 * step, 10 * step)
-        found.append(measure_cell(part, None, Grid(shape=part.shape, voxel_size_nm=size)))
+        found.append(
+            describe_cell(part, None, Grid(shape=part.shape, voxel_size_nm=size)).measurements
+        )
     for name, tolerance in {
         "nucleus_volume_um3": 0.005,
         "nucleus_surface_um2": 0.01,

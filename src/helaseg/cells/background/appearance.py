@@ -48,14 +48,13 @@ class Glimpse:
     busyness : float
         Logarithm of the part of the dark regions that is edges over that of the
         bright ones; nan where there are not both.
-    skew_dark, skew_bright : float
-        Skewness of the fine structure in them: negative where lines are dark.
+    skew_bright : float
+        Skewness of the fine structure in the bright ones: negative where lines are dark.
     reliable : bool
         Whether resin stands out, see `BackgroundResult`.
     """
 
     busyness: float = math.nan
-    skew_dark: float = math.nan
     skew_bright: float = math.nan
     reliable: bool = False
 
@@ -162,7 +161,6 @@ def glimpse_slice(
     dark, light = (float(edges[r].mean()) + CHANCE for r in regions)
     return Glimpse(
         busyness=math.log(dark / light),
-        skew_dark=_skewness(fine[regions[0]]),
         skew_bright=_skewness(fine[regions[1]]),
         reliable=reliable,
     )

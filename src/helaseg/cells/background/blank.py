@@ -5,37 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from helaseg._validate import as_array
-
-
-def is_blank(image: ArrayLike, *, reference: tuple[float, float] | None = None) -> bool:
-    """Whether a slice shows nothing, or not what the other slices show.
-
-    Parameters
-    ----------
-    image : array of finite numbers, shape (Y, X)
-        One slice.
-    reference : (median, spread), optional
-        What `slice_greys` gives for a typical slice of the same volume.
-
-    Returns
-    -------
-    bool
-        True where the spread is zero or, with a reference, below a quarter or
-        above four times that of the reference, or where the median is off by
-        more than the spread of the reference.
-
-    Raises
-    ------
-    ParameterError
-        If the image is not 2-D, not numeric or not finite.
-    """
-    array = as_array("image", image, ndim=2, finite=True)
-    if not array.size:
-        return True
-    return off_reference(slice_greys(array), reference)
+from numpy.typing import NDArray
 
 
 def slice_greys(image: NDArray[Any]) -> tuple[float, float]:
@@ -46,7 +16,22 @@ def slice_greys(image: NDArray[Any]) -> tuple[float, float]:
 
 
 def off_reference(greys: tuple[float, float], reference: tuple[float, float] | None) -> bool:
-    """The rule of `is_blank`, for what `slice_greys` gave."""
+    """Whether a slice shows nothing, or not what the other slices of its volume show.
+
+    Parameters
+    ----------
+    greys : (median, spread)
+        From `slice_greys`.
+    reference : (median, spread), optional
+        The same of a typical slice of the volume.
+
+    Returns
+    -------
+    bool
+        True where the spread is zero or, with a reference, below a quarter or
+        above four times that of the reference, or where the median is off by
+        more than the spread of the reference.
+    """
     median, spread = greys
     if spread <= 0:
         return True

@@ -74,15 +74,16 @@ class BackgroundResult:
     blank: bool = False
 
 
-def detect_background(
+def measure_background(
     image: ArrayLike,
     *,
     pixel_nm: float,
     config: BackgroundConfig | None = None,
     threshold: float | None = None,
     resin: ResinClass | None = None,
-) -> Mask:
-    """Resin of one slice.
+    coarse: bool = False,
+) -> BackgroundResult:
+    """Resin of one slice, and how far to trust it.
 
     Parameters
     ----------
@@ -99,42 +100,6 @@ def detect_background(
         Which class of grey values is resin, see `helaseg.cells.background.appearance`; by
         default that of the settings, and bright if these leave it open. With
         ``"none"`` all that was recorded is cell.
-
-    Returns
-    -------
-    ndarray of bool, shape (Y, X)
-        True = resin. All False for a blank slice.
-
-    Raises
-    ------
-    ParameterError
-        If the image is not 2-D, not numeric or not finite, or if the pixel
-        size is not positive.
-
-    See Also
-    --------
-    measure_background : the same mask with its reliability.
-    """
-    return measure_background(
-        image, pixel_nm=pixel_nm, config=config, threshold=threshold, resin=resin
-    ).mask
-
-
-def measure_background(
-    image: ArrayLike,
-    *,
-    pixel_nm: float,
-    config: BackgroundConfig | None = None,
-    threshold: float | None = None,
-    resin: ResinClass | None = None,
-    coarse: bool = False,
-) -> BackgroundResult:
-    """Resin of one slice, and how far to trust it.
-
-    Parameters
-    ----------
-    image, pixel_nm, config, threshold, resin
-        As in `detect_background`.
     coarse : bool
         Stop at the working pixel size: the mask then has one pixel per block
         of ``joined_pixels(pixel_nm, config.working_pixel_nm)`` squared.
@@ -147,7 +112,8 @@ def measure_background(
     Raises
     ------
     ParameterError
-        As in `detect_background`.
+        If the image is not 2-D, not numeric or not finite, or if the pixel
+        size is not positive.
 
     Notes
     -----

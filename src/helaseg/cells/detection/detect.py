@@ -169,7 +169,7 @@ def probe_slices(
     1. Find the resin of each probed slice and, where it is reliable, the peaks
        of the distance to it and what looks like nuclei.
     2. Slices that are blank or whose grey values are far off those of the
-       others (`is_blank`) lose their detections and are flagged.
+       others (`off_reference`) lose their detections and are flagged.
     3. Decide whether resin is bright, dark or absent, once for all slices, see
        `helaseg.cells.background.appearance`. If it is not bright, do all slices again and
        flag them. Without resin all is cell, and nuclei alone count.

@@ -17,13 +17,11 @@ from helaseg.cells.envelope.contours import fill_contours, near_contours
 from helaseg.cells.envelope.slice import LEAST_LINE, EnvelopeConfig, Line, find_lines
 from helaseg.cells.nucleus.segment import NucleusResult
 from helaseg.core.grid import Grid
+from helaseg.core.results import ENVELOPE_NM
 from helaseg.core.volume import Volume
 from helaseg.execution import Progress, WorkerPool, make_executor, ordered_map
 
-__all__ = ["ENVELOPE_NM", "EnvelopeConfig", "EnvelopeCurve", "EnvelopeResult", "measure_envelope"]
-
-#: Thickness of the band that stands for the nuclear envelope (Etch a Cell, 70 nm).
-ENVELOPE_NM = 70.0
+__all__ = ["EnvelopeConfig", "EnvelopeCurve", "EnvelopeResult", "measure_envelope"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ def refine_slice(
     2. Flood all free solid pixels from the others, along the weakest dark lines
        first: the borders meet on the strongest.
     """
-    from helaseg.image.watershed import watershed
+    from helaseg.image.flooding import watershed
 
     markers = np.where(solid, rough, 0).astype(np.int32)
     if not markers.any():
@@ -65,8 +65,8 @@ def _meetings(labels: Labels) -> Mask:
         (labels[:, :-1], labels[:, 1:], meet[:, :-1], meet[:, 1:]),
     ):
         differ = (a != b) & (a > 0) & (b > 0)
-        at_a |= differ
-        at_b |= differ
+        for at in (at_a, at_b):
+            np.logical_or(at, differ, out=at)
     return meet
 
 

@@ -142,8 +142,8 @@ def find_supervoxels(
     from scipy import ndimage
 
     from helaseg.image.filters import gaussian
+    from helaseg.image.flooding import watershed
     from helaseg.image.labels import label
-    from helaseg.image.watershed import watershed
 
     smooth = gaussian(ridge, sigma_px=(0.0, smooth_nm / spacing_nm[1], smooth_nm / spacing_nm[2]))
     # Eighths of a level: fine enough that plateaus are flat places, not steps.

@@ -24,6 +24,7 @@ from helaseg.cells.nucleus.crop_grey import CropGrey, find_damaged, measure_crop
 from helaseg.cells.nucleus.evidence_config import EvidenceConfig
 from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
+from helaseg.core.results import ENVELOPE_NM
 from helaseg.core.volume import Volume
 from helaseg.execution import Progress, WorkerPool, ordered_map
 from helaseg.image.blocks import join_pixels, joined_pixels
@@ -39,8 +40,6 @@ WIDE_STEP = 2
 #: The line filter needs no finer pixels than for this sigma; finer ones take three times
 #: as long and move the Jaccard index of real nuclei by less than 0.001.
 MIN_LINE_SIGMA_PX = 1.1
-#: Thickness of the nuclear envelope (Spiers et al. 2021, doi:10.1111/tra.12789).
-ENVELOPE_NM = 70.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,8 +176,8 @@ def grow(
     lines: Lines, inside: Mask, outside: Mask, evidence: SliceEvidence, config: NucleusConfig
 ) -> Mask:
     """Grow inside against outside until both meet on the dark lines."""
+    from helaseg.image.flooding import watershed
     from helaseg.image.morphology import binary_opening
-    from helaseg.image.watershed import watershed
 
     markers = 2 * outside.astype(np.int32)
     np.copyto(markers, 1, where=inside & ~outside)

@@ -83,13 +83,6 @@ class CellShape:
     invaginations: tuple[Invagination, ...]
 
 
-def measure_cell(
-    nucleus: NDArray[np.bool_], cell: NDArray[np.bool_] | None, grid: Grid
-) -> dict[str, float]:
-    """The measurements of `describe_cell` alone."""
-    return dict(describe_cell(nucleus, cell, grid).measurements)
-
-
 def describe_cell(
     nucleus: NDArray[np.bool_],
     cell: NDArray[np.bool_] | None,

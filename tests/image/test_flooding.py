@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import heapq
-import sys
 from itertools import product
 
 import numpy as np
@@ -17,11 +16,9 @@ from helaseg._kernels import watershed as kernels
 from helaseg._kernels._jit import python_form
 from helaseg._threads import limit_threads
 from helaseg.errors import ParameterError
+from helaseg.image import flooding as door
 from helaseg.image import levels as level_module
-from helaseg.image.watershed import watershed
-
-#: The module: its name in the package is that of the function.
-door = sys.modules["helaseg.image.watershed"]
+from helaseg.image.flooding import watershed
 
 SHAPES = [(37, 53), (1, 40), (40, 1), (1, 1), (9, 17, 23), (1, 15, 16), (7, 1, 9), (5, 1, 1)]
 CASES = [(shape, c) for shape in SHAPES for c in range(1, len(shape) + 1)]
