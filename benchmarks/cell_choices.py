@@ -27,15 +27,16 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.quality import traced_stacks
-from helaseg import Roi, Volume, make_phantom, segment_nucleus
+from helaseg import Roi, Volume, make_phantom
 from helaseg.cells.membrane.segment import CellConfig, label_cells
-from helaseg.cells.nucleus.segment import NucleusResult
+from helaseg.cells.nucleus.evidence import MembraneEvidence, collect_evidence
+from helaseg.cells.nucleus.segment import NucleusResult, follow_nuclei
 from helaseg.execution import make_executor
 from helaseg.image.blocks import pool_all, pool_labels, pool_max
 from helaseg.synthetic import make_case
 
 Labels = np.ndarray
-Method = Callable[[NucleusResult], Labels]
+Method = Callable[[MembraneEvidence, NucleusResult], Labels]
 
 #: One setting of the competition changed at a time.
 SETTINGS = (
@@ -66,6 +67,7 @@ class Crop:
     """A crop with its nuclei and truth on the working grid."""
 
     name: str
+    evidence: MembraneEvidence
     nucleus: NucleusResult
     truth: Labels
     #: Where the truth is sure; all of it if None.
@@ -82,8 +84,16 @@ def at_working_pixels(labels: Labels, factor: int) -> Labels:
 def crop_of(name: str, image: Volume, truth: Labels, ids, *, target=None, **more) -> Crop:
     with warnings.catch_warnings(), make_executor("threads:2") as pool:
         warnings.simplefilter("ignore")
-        nucleus = segment_nucleus(image, target_vx=target, executor=pool)
-    return Crop(name, nucleus, at_working_pixels(truth, nucleus.factor), ids=tuple(ids), **more)
+        evidence = collect_evidence(image, executor=pool)
+        nucleus = follow_nuclei(evidence, target_vx=target, executor=pool)
+    return Crop(
+        name,
+        evidence.membranes,
+        nucleus,
+        at_working_pixels(truth, nucleus.factor),
+        ids=tuple(ids),
+        **more,
+    )
 
 
 def whole_phantoms() -> Iterator[Crop]:
@@ -169,19 +179,19 @@ def shapes(folder: Path) -> Iterator[Crop]:
 
 
 def here(config: CellConfig) -> Method:
-    return lambda nucleus: label_cells(nucleus, config=config).cells
+    return lambda evidence, nucleus: label_cells(evidence, nucleus, config=config).cells
 
 
-def coarse(nucleus: NucleusResult):
+def coarse(evidence: MembraneEvidence, nucleus: NucleusResult):
     """What is not resin, dark lines and nuclei on voxels of about 60 nm."""
     grid = nucleus.grid
     in_plane = max(1, round(60 / grid.pixel_nm))
     factors = (max(1, round(80 / grid.slice_nm)), in_plane, in_plane)
-    solid = pool_all(~nucleus.resin | (nucleus.nuclei > 0), factors)
+    solid = pool_all(~evidence.resin | (nucleus.nuclei > 0), factors)
     nuclei = pool_labels(nucleus.nuclei, factors).astype(np.int32)
     nuclei[~solid] = 0
     spacing = grid.downsample(factors).voxel_size_nm
-    return solid, pool_max(nucleus.ridge, factors), nuclei, spacing, factors
+    return solid, pool_max(evidence.ridge, factors), nuclei, spacing, factors
 
 
 def enlarged(labels: Labels, factors, shape) -> Labels:
@@ -190,31 +200,31 @@ def enlarged(labels: Labels, factors, shape) -> Labels:
     return labels[tuple(slice(n) for n in shape)]
 
 
-def by_distance(nucleus: NucleusResult) -> Labels:
+def by_distance(evidence: MembraneEvidence, nucleus: NucleusResult) -> Labels:
     """Watershed of the distance to resin, one catchment per nucleus: nearest to the published."""
     from scipy.ndimage import distance_transform_edt
     from skimage.segmentation import watershed
 
-    solid, _, nuclei, spacing, factors = coarse(nucleus)
+    solid, _, nuclei, spacing, factors = coarse(evidence, nucleus)
     distance = distance_transform_edt(solid, sampling=spacing)
     return enlarged(watershed(-distance, nuclei, mask=solid), factors, nucleus.grid.shape)
 
 
-def by_lines(nucleus: NucleusResult) -> Labels:
+def by_lines(evidence: MembraneEvidence, nucleus: NucleusResult) -> Labels:
     """Watershed of the dark lines, one catchment per nucleus."""
     from scipy.ndimage import gaussian_filter
     from skimage.segmentation import watershed
 
-    solid, ridge, nuclei, _, factors = coarse(nucleus)
+    solid, ridge, nuclei, _, factors = coarse(evidence, nucleus)
     smooth = gaussian_filter(ridge.astype(np.float32), (0, 1, 1))
     return enlarged(watershed(smooth, nuclei, mask=solid), factors, nucleus.grid.shape)
 
 
-def by_travel_time(nucleus: NucleusResult) -> Labels:
+def by_travel_time(evidence: MembraneEvidence, nucleus: NucleusResult) -> Labels:
     """Nearest nucleus by the time of travel, slower on dark lines (geodesic competition)."""
     from skimage.graph import MCP_Geometric
 
-    solid, ridge, nuclei, spacing, factors = coarse(nucleus)
+    solid, ridge, nuclei, spacing, factors = coarse(evidence, nucleus)
     cost = np.where(solid, 1.0 + (ridge / 24.0) ** 2, -1.0)
     best = np.full(solid.shape, np.inf)
     labels = np.zeros(solid.shape, np.int32)
@@ -227,11 +237,11 @@ def by_travel_time(nucleus: NucleusResult) -> Labels:
     return enlarged(labels, factors, nucleus.grid.shape)
 
 
-def by_random_walker(nucleus: NucleusResult) -> Labels:
+def by_random_walker(evidence: MembraneEvidence, nucleus: NucleusResult) -> Labels:
     """Random walker on the dark lines from the nuclei (L. Grady 2006)."""
     from skimage.segmentation import random_walker
 
-    solid, ridge, nuclei, spacing, factors = coarse(nucleus)
+    solid, ridge, nuclei, spacing, factors = coarse(evidence, nucleus)
     solid, ridge, nuclei = (part[:, ::2, ::2] for part in (solid, ridge, nuclei))
     markers = np.where(solid, nuclei, -1)
     # A walk crosses no voxel that no nucleus reaches.
@@ -343,9 +353,9 @@ def main() -> None:
     print("|---" * (len(names) + 4) + "|")
     for name, method in methods(set(options.only)):
         start = time.perf_counter()
-        found = [scores(crop, method(crop.nucleus)) for crop in crops]
+        found = [scores(crop, method(crop.evidence, crop.nucleus)) for crop in crops]
         singles = {crop.name: crop for pair in pairs for crop in pair}
-        labels = {key: method(crop.nucleus) for key, crop in singles.items()}
+        labels = {key: method(crop.evidence, crop.nucleus) for key, crop in singles.items()}
         agreed = [agreement(a, b, labels[a.name], labels[b.name]) for a, b in pairs]
         agreed = [value for value in agreed if value is not None]
         cells = " | ".join(f"{value:.3f}" for value, _ in found)

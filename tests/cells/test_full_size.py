@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from helaseg.cells.envelope.measure import EnvelopeCurve, EnvelopeResult
-from helaseg.cells.full_size import FullSize
+from helaseg.cells.full_size import (
+    Parts,
+    draw_cell,
+    draw_classes,
+    draw_envelope_confidence,
+    draw_instances,
+    draw_nucleus,
+)
 from helaseg.core.grid import Grid
+from helaseg.core.lazy import SliceBySlice
 
 
 def circle(centre, radius, *, confidence=1.0):
@@ -40,8 +48,22 @@ def crop():
     return envelope, cells, solid
 
 
-def view(kind, crop):
-    return FullSize(kind, *crop, factor=2)
+DRAWN = {
+    "nucleus": draw_nucleus,
+    "cell": draw_cell,
+    "cells": draw_instances,
+    "labels": draw_classes,
+    "envelope_confidence": draw_envelope_confidence,
+}
+
+
+def view(kind, crop, factor=2):
+    envelope, cells, solid = crop
+    parts = Parts(envelope=envelope, cells=cells, solid=solid, factor=factor)
+    dtype = parts.instance_dtype if kind == "cells" else np.dtype(np.uint8)
+    return SliceBySlice(
+        shape=envelope.grid.shape, dtype=dtype, draw=lambda z: DRAWN[kind](parts, z)
+    )
 
 
 def distance(shape, centre=(60.2, 66.4)):
@@ -82,7 +104,7 @@ def test_classes_and_masks_agree(crop):
 def test_a_nucleus_beyond_its_cell_takes_the_cell_along(crop):
     envelope, cells, solid = crop
     cells[:] = 2
-    images = {k: FullSize(k, envelope, cells, solid, factor=2)[0] for k in ("cell", "cells")}
+    images = {k: view(k, crop)[0] for k in ("cell", "cells")}
     nucleus = view("nucleus", crop)[0] != 0
     np.testing.assert_array_equal(images["cell"] != 0, nucleus)
     np.testing.assert_array_equal(images["cells"] == 1, nucleus)
@@ -102,7 +124,7 @@ def test_what_is_not_sure_at_all_is_1_percent_not_0(crop):
     envelope, cells, solid = crop
     unsure = circle((60.2, 66.4), 30.3, confidence=0.0)
     result = EnvelopeResult(grid=envelope.grid, curves=((unsure,), (), ()), confident=0.5)
-    percent = FullSize("envelope_confidence", result, cells, solid, factor=2)[0]
+    percent = view("envelope_confidence", (result, cells, solid))[0]
     assert set(np.unique(percent)) == {0, 1}
 
 
@@ -122,6 +144,16 @@ def test_slices_given_out_are_copies_also_without_joined_pixels(crop):
     envelope, cells, solid = crop
     shape = envelope.grid.shape
     large = np.ones(shape, np.uint8)
-    lazy = FullSize("cells", envelope, large, np.ones(shape, bool), factor=1)
+    lazy = view("cells", (envelope, large, np.ones(shape, bool)), factor=1)
     lazy[0][:] = 9
     assert (large == 1).all()
+
+
+def test_without_cells_the_nucleus_stands_for_the_cell(crop):
+    alone = (crop[0], None, None)
+    nucleus, cell, cells, labels = (
+        view(k, alone)[:] for k in ("nucleus", "cell", "cells", "labels")
+    )
+    np.testing.assert_array_equal(cell, nucleus)
+    np.testing.assert_array_equal(cells, nucleus)
+    assert set(np.unique(labels)) == {0, 2, 3}

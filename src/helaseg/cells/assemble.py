@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from helaseg.cells.envelope.measure import EnvelopeConfig, EnvelopeResult, measure_envelope
-from helaseg.cells.full_size import FullSize, Kind
-from helaseg.cells.membrane.segment import CellConfig, CellResult, flag_cell, label_cells
+from helaseg.cells.full_size import (
+    Draw,
+    Parts,
+    draw_cell,
+    draw_classes,
+    draw_envelope_confidence,
+    draw_instances,
+    draw_nucleus,
+)
+from helaseg.cells.membrane.segment import CellConfig, CellResult, label_cells
+from helaseg.cells.nucleus.evidence import collect_evidence
 from helaseg.cells.nucleus.segment import NucleusResult
 from helaseg.cells.records import slice_records
 from helaseg.cells.shape.describe import ShapeConfig, describe_cell
 from helaseg.cells.shape.invaginations import InvaginationConfig
+from helaseg.core.lazy import SliceBySlice
 from helaseg.core.results import CLASS_NAMES, SegmentationResult
 from helaseg.core.volume import LabelVolume, Volume
 from helaseg.execution import Progress, WorkerPool
@@ -42,8 +55,8 @@ def segment_cell(
     executor : WorkerPool, optional
         Where the slices are refined.
     progress : callable, optional
-        Called as ``progress("envelope", done, total)`` and
-        ``progress("cell", done, total)``.
+        Called as ``progress("envelope", done, total)``, ``progress("evidence", ...)`` and
+        ``progress("cell", ...)``.
 
     Returns
     -------
@@ -58,11 +71,23 @@ def segment_cell(
     See Also
     --------
     measure_envelope, label_cells : the methods, step by step.
+
+    Notes
+    -----
+    The evidence of the slices is collected again, with the settings that `nucleus` was found
+    with: no result holds images for a later step. `helaseg.segment` collects it once.
     """
     measured = measure_envelope(
         crop, nucleus, config=envelope, executor=executor, progress=progress
     )
-    cells = label_cells(nucleus, config=config, executor=executor, progress=progress)
+    evidence = collect_evidence(
+        crop,
+        config=nucleus.evidence,
+        background=nucleus.background,
+        executor=executor,
+        progress=progress,
+    ).membranes
+    cells = label_cells(evidence, nucleus, config=config, executor=executor, progress=progress)
     return assemble(nucleus, measured, cells).with_slice_numbers(crop.slice_numbers)
 
 
@@ -91,33 +116,39 @@ def assemble(
         inner[z] = envelope.nucleus(z, factor=nucleus.factor)
         if own is not None and cells is not None:
             np.logical_or(cells.cells[z] == 1, inner[z], out=own[z])
-    if cells is None:
-        nothing = np.zeros(nucleus.grid.shape, np.uint8)
-        solid = nothing.view(bool)
-        flags = flag_cell(nothing, solid, nucleus)
-        cells = CellResult(grid=nucleus.grid, cells=nothing, solid=solid, flags=flags)
+    described = describe_cell(inner, own, nucleus.grid, config=shape, invaginations=invaginations)
+    parts = Parts(
+        envelope=envelope,
+        cells=None if cells is None else cells.cells,
+        solid=None if cells is None else cells.solid,
+        factor=nucleus.factor,
+    )
 
-    def view(kind: Kind, names: Mapping[int, str]) -> LabelVolume:
-        data = FullSize(kind, envelope, cells.cells, cells.solid, nucleus.factor)
+    def view(draw: Draw, names: Mapping[int, str], dtype: Any = np.uint8) -> LabelVolume:
+        data = SliceBySlice(shape=grid.shape, dtype=np.dtype(dtype), draw=partial(draw, parts))
         return LabelVolume(data=data, grid=grid, names=names)
 
-    second, sure, coarse = cells.sampled_doubt()
-    described = describe_cell(inner, own, nucleus.grid, config=shape, invaginations=invaginations)
-    nucleus_image, cell_image = view("nucleus", {1: "nucleus"}), view("cell", {1: "cell"})
+    second = sure = None
+    if cells is not None:
+        runner_up, percent, coarse = cells.sampled_doubt()
+        second = LabelVolume(data=runner_up, grid=coarse, names={})
+        sure = LabelVolume(data=percent, grid=coarse, names={})
+    nucleus_image = view(draw_nucleus, {1: "nucleus"})
+    cell_image = view(draw_cell, {1: "cell"})
     return SegmentationResult(
-        labels=view("labels", CLASS_NAMES),
+        labels=view(draw_classes, CLASS_NAMES),
         nucleus=nucleus_image,
         cell=cell_image,
-        cells=view("cells", {1: "target cell"}),
-        second=None if own is None else LabelVolume(data=second, grid=coarse, names={}),
-        cell_confidence=None if own is None else LabelVolume(data=sure, grid=coarse, names={}),
-        envelope_confidence=view("envelope_confidence", {}),
+        cells=view(draw_instances, {1: "target cell"}, parts.instance_dtype),
+        second=second,
+        cell_confidence=sure,
+        envelope_confidence=view(draw_envelope_confidence, {}),
         slices=slice_records(nucleus, envelope, nucleus_image=nucleus_image, cell_image=cell_image),
         invaginations=described.invaginations,
         measurements={
             **described.measurements,
             **envelope.measurements(),
-            "cell_confidence": cells.confidence_of(1),
+            "cell_confidence": math.nan if cells is None else cells.confidence_of(1),
         },
-        flags=cells.flags,
+        flags=nucleus.all_flags if cells is None else cells.flags,
     )

@@ -13,7 +13,6 @@ from helaseg.cli.options import SETTINGS, CommonOptions, InputOptions
 from helaseg.cli.outputs import files_named, output_folder, remove_files
 from helaseg.cli.plan import as_time, plan_whole
 from helaseg.cli.session import session, show
-from helaseg.errors import ParameterError
 from helaseg.execution import fingerprint_of
 from helaseg.pipelines.classical import SegmentConfig
 
@@ -69,9 +68,6 @@ def segment(
     begun = time.perf_counter()
     with session(common, computes=True) as work:
         image = input_options.open(roi)
-        if seed_slice is not None and not 0 <= seed_slice < image.shape[0]:
-            msg = f"'--seed-slice' must lie between 0 and {image.shape[0] - 1}, got {seed_slice}"
-            raise ParameterError(msg)
         from helaseg.pipelines.targets import read_target
 
         if target_vx is None:

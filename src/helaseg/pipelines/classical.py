@@ -224,40 +224,37 @@ def segment(
     from helaseg.cells.assemble import assemble
     from helaseg.cells.envelope.measure import measure_envelope
     from helaseg.cells.membrane.segment import label_cells
-    from helaseg.cells.nucleus.segment import segment_nucleus
+    from helaseg.cells.nucleus.evidence import collect_evidence
+    from helaseg.cells.nucleus.segment import check_start, follow_nuclei
     from helaseg.io import describe_job, fingerprint
 
     config = config or SegmentConfig()
+    check_start(volume.grid, seed_slice=seed_slice, target_vx=target_vx)
     timer = StepTimer()
     # The slices of a crop share its arrays, which threads can and processes cannot.
     owned: Any = make_executor("threads:2") if executor is None else local_pool(executor)
     with owned as pool:
+        work = {"executor": pool, "progress": progress}
         with timer.measured("nucleus"):
-            nucleus = segment_nucleus(
-                volume,
-                config=config.nucleus,
-                background=config.background,
-                seed_slice=seed_slice,
-                target_vx=target_vx,
-                executor=pool,
-                progress=progress,
+            evidence = collect_evidence(
+                volume, config=config.nucleus.evidence, background=config.background, **work
             )
+            nuclei = follow_nuclei(
+                evidence, config=config.nucleus, seed_slice=seed_slice, target_vx=target_vx, **work
+            )
+            # The grey values of all slices are not needed any more.
+            membranes = evidence.membranes
+            del evidence
         with timer.measured("envelope"):
-            envelope = measure_envelope(
-                volume, nucleus, config=config.envelope, executor=pool, progress=progress
-            )
+            envelope = measure_envelope(volume, nuclei, config=config.envelope, **work)
         cells = None
         if not nucleus_only:
             with timer.measured("cell"):
-                cells = label_cells(nucleus, config=config.cell, executor=pool, progress=progress)
-        nucleus = nucleus.outlined()
+                cells = label_cells(membranes, nuclei, config=config.cell, **work)
+        del membranes
         with timer.measured("measure"):
             result = assemble(
-                nucleus,
-                envelope,
-                cells,
-                shape=config.shape,
-                invaginations=config.invaginations,
+                nuclei, envelope, cells, shape=config.shape, invaginations=config.invaginations
             )
     provenance = Provenance(
         config=as_plain(config),
@@ -265,8 +262,8 @@ def segment(
             volume.name: {
                 "grid": as_plain(volume.grid),
                 "fingerprint": fingerprint(volume),
-                "seed_slice": nucleus.seed_slice,
-                "resin_threshold": nucleus.resin_threshold,
+                "seed_slice": nuclei.seed_slice,
+                "resin_threshold": nuclei.resin_threshold,
             }
         },
         steps=timer.steps,

@@ -9,6 +9,7 @@ import pytest
 
 from helaseg.cells.assemble import segment_cell
 from helaseg.cells.membrane.segment import CellConfig, label_cells
+from helaseg.cells.nucleus.evidence import MembraneEvidence, collect_evidence
 from helaseg.cells.nucleus.masks import jaccard
 from helaseg.cells.nucleus.segment import segment_nucleus
 from helaseg.cells.shape.cut import cut_flags
@@ -26,6 +27,11 @@ def found(crop_of):
     crop, cell, nucleus = crop_of(1)
     kernel = segment_nucleus(crop)
     return crop, cell, nucleus, kernel, segment_cell(crop, kernel)
+
+
+@pytest.fixture(scope="module")
+def evidence(found):
+    return collect_evidence(found[0]).membranes
 
 
 def test_cell_agrees_with_the_truth_of_the_phantom(found):
@@ -65,11 +71,11 @@ def test_neighbour_has_its_own_number(found, crop_of, phantom):
     assert numbers[2:].max() > 0.8 * inside.sum()
 
 
-def test_workers_do_not_matter(found):
+def test_workers_do_not_matter(found, evidence):
     _, _, _, kernel, result = found
     with make_executor("threads:3") as executor:
-        again = label_cells(kernel, executor=executor)
-    np.testing.assert_array_equal(again.cells, label_cells(kernel).cells)
+        again = label_cells(evidence, kernel, executor=executor)
+    np.testing.assert_array_equal(again.cells, label_cells(evidence, kernel).cells)
     cell = (again.cells == 1) | (result.nucleus.read() != 0)
     np.testing.assert_array_equal(cell, result.cell.read() != 0)
 
@@ -92,40 +98,38 @@ def test_lazy_images_index_like_arrays(found):
             np.testing.assert_array_equal(volume.data[index], whole[index])
 
 
-def test_crop_cuts_are_flagged(found):
+def test_crop_cuts_are_flagged(found, evidence):
     _, _, _, kernel, result = found
     assert CellFlag.CUT_AT_LAST_SLICE not in result.flags
     n = kernel.grid.shape[0]
     keep = slice(n // 2, n)
+    grid = dataclasses.replace(kernel.grid, shape=(n - n // 2, *kernel.grid.shape[1:]))
+    lower = dataclasses.replace(
+        evidence, grid=grid, resin=evidence.resin[keep], ridge=evidence.ridge[keep]
+    )
     half = dataclasses.replace(
         kernel,
         nuclei=kernel.nuclei[keep],
-        resin=kernel.resin[keep],
-        ridge=kernel.ridge[keep],
         confidence=kernel.confidence[keep],
         events=kernel.events[keep],
-        grid=dataclasses.replace(kernel.grid, shape=(n - n // 2, *kernel.grid.shape[1:])),
+        grid=grid,
     )
-    assert CellFlag.CUT_AT_FIRST_SLICE in label_cells(half).flags
+    assert CellFlag.CUT_AT_FIRST_SLICE in label_cells(lower, half).flags
 
 
-def test_nothing_found_gives_empty_images_and_a_flag(found):
+def test_nothing_found_gives_empty_images_and_a_flag(found, evidence):
     _, _, _, kernel, _ = found
-    lost = dataclasses.replace(
-        kernel,
-        nuclei=np.zeros_like(kernel.nuclei),
-        resin=np.ones_like(kernel.resin),
-        seed_slice=-1,
-    )
-    cells = label_cells(lost)
+    lost = dataclasses.replace(kernel, nuclei=np.zeros_like(kernel.nuclei), seed_slice=-1)
+    empty = dataclasses.replace(evidence, resin=np.ones_like(evidence.resin))
+    cells = label_cells(empty, lost)
     assert not cells.cells.any()
     assert CellFlag.NO_NUCLEUS in cells.flags
 
 
-def test_crop_without_resin_is_flagged(found):
+def test_crop_without_resin_is_flagged(found, evidence):
     _, _, _, kernel, _ = found
-    full = dataclasses.replace(kernel, resin=np.zeros_like(kernel.resin))
-    assert CellFlag.LITTLE_RESIN in label_cells(full).flags
+    full = dataclasses.replace(evidence, resin=np.zeros_like(evidence.resin))
+    assert CellFlag.LITTLE_RESIN in label_cells(full, kernel).flags
 
 
 def filopodium(kernel, slice_nm: float):
@@ -138,25 +142,24 @@ def filopodium(kernel, slice_nm: float):
     nucleus = np.zeros(resin.shape, np.uint8)
     nucleus[:, 40:60, 40:60] = 1
     grid = Grid(shape=resin.shape, voxel_size_nm=(slice_nm, 20, 20))
-    return dataclasses.replace(
+    evidence = MembraneEvidence(grid=grid, ridge=np.zeros_like(nucleus), resin=resin)
+    return evidence, dataclasses.replace(
         kernel,
         grid=grid,
         crop_grid=grid,
         nuclei=nucleus,
-        resin=resin,
-        ridge=np.zeros_like(nucleus),
         confidence=(1.0,) * len(resin),
         events=("followed",) * len(resin),
     )
 
 
 def test_a_filopodium_belongs_to_the_cell_it_is_connected_with_in_3d(found):
-    result = label_cells(filopodium(found[3], 50))
+    result = label_cells(*filopodium(found[3], 50))
     assert (result.cells[:, 50, 97] == 1).all()
 
 
 def test_on_thick_slices_the_target_hangs_together_and_what_was_dropped_is_doubted(found):
-    result = label_cells(filopodium(found[3], 100))
+    result = label_cells(*filopodium(found[3], 100))
     assert result.cells[1, 50, 85] == 1
     assert not result.cells[[0, 2, 3], 50, 97].any()
     # too thin for the coarse grid: nobody else is in question either
@@ -166,17 +169,14 @@ def test_on_thick_slices_the_target_hangs_together_and_what_was_dropped_is_doubt
 
 
 def test_vacuoles_are_filled(found):
-    square = filopodium(found[3], 50)
-    resin = square.resin.copy()
+    evidence, nuclei = filopodium(found[3], 50)
+    resin = evidence.resin.copy()
     resin[1, 62:66, 48:52] = True
-    deep = label_cells(
-        dataclasses.replace(square, resin=resin), config=CellConfig(vacuole_depth_nm=200.0)
-    )
+    square = dataclasses.replace(evidence, resin=resin), nuclei
+    deep = label_cells(*square, config=CellConfig(vacuole_depth_nm=200.0))
     assert (deep.cells[1, 62:66, 48:52] == 1).all()
     assert deep.solid[1, 62:66, 48:52].all()
-    open_ = label_cells(
-        dataclasses.replace(square, resin=resin), config=CellConfig(vacuole_depth_nm=2000.0)
-    )
+    open_ = label_cells(*square, config=CellConfig(vacuole_depth_nm=2000.0))
     assert not open_.cells[1, 62:66, 48:52].any()
 
 

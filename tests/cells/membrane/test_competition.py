@@ -11,7 +11,7 @@ from scipy import ndimage
 from helaseg.cells.membrane.competition import compete
 from helaseg.cells.membrane.config import CompetitionConfig
 from helaseg.cells.membrane.segment import label_cells
-from helaseg.cells.nucleus.evidence import NOISE_RIDGE
+from helaseg.cells.nucleus.evidence import NOISE_RIDGE, MembraneEvidence
 from helaseg.cells.nucleus.masks import jaccard
 from helaseg.cells.nucleus.segment import NucleusResult
 from helaseg.core.grid import Grid
@@ -71,20 +71,21 @@ def make_contact(*, depth: float = 34.0, two_lines: bool = False, resin: bool = 
     return Contact(cells=cells, nuclei=nuclei, grey=grey)
 
 
-def evidence_of(contact: Contact, *, nuclei: np.ndarray | None = None) -> NucleusResult:
-    """What the nucleus step would hand over, with the true nuclei and resin."""
+def evidence_of(
+    contact: Contact, *, nuclei: np.ndarray | None = None
+) -> tuple[MembraneEvidence, NucleusResult]:
+    """What the steps before would hand over, with the true nuclei and resin."""
     ridge = np.empty(SHAPE, np.uint8)
     for k, plane in enumerate(contact.grey):
         line = oriented_dark_ridges(plane, sigma_px=45 / 20, length_px=120 / 20)
         ridge[k] = np.minimum(line * (NOISE_RIDGE / line_noise(line)), 255)
     grid = Grid(shape=SHAPE, voxel_size_nm=SIZE)
-    return NucleusResult(
+    evidence = MembraneEvidence(grid=grid, ridge=ridge, resin=contact.cells == 0)
+    return evidence, NucleusResult(
         grid=grid,
         crop_grid=grid,
         factor=1,
         nuclei=contact.nuclei if nuclei is None else nuclei,
-        resin=contact.cells == 0,
-        ridge=ridge,
         confidence=(1.0,) * SHAPE[0],
         events=("followed",) * SHAPE[0],
         seed_slice=12,
@@ -100,7 +101,7 @@ def evidence_of(contact: Contact, *, nuclei: np.ndarray | None = None) -> Nucleu
 )
 def test_membranes_part_touching_cells(look):
     contact = make_contact(**look)
-    result = label_cells(evidence_of(contact))
+    result = label_cells(*evidence_of(contact))
     for number in (1, 2):
         assert jaccard(result.cells == number, contact.cells == number) > 0.97
     assert not (result.cells[contact.cells == 0]).any()
@@ -120,8 +121,9 @@ def test_a_cell_without_nucleus_is_still_a_cell():
     lost = np.where(contact.nuclei == 2, 0, contact.nuclei)
     # Twice as large, so that either piece could be a cell by its volume.
     grid = Grid(shape=SHAPE, voxel_size_nm=(100.0, 40.0, 40.0))
-    evidence = dataclasses.replace(evidence_of(contact, nuclei=lost), grid=grid)
-    found = compete(contact.cells > 0, evidence, CompetitionConfig())
+    evidence, nuclei = evidence_of(contact, nuclei=lost)
+    nuclei = dataclasses.replace(nuclei, grid=grid)
+    found = compete(contact.cells > 0, evidence.ridge, nuclei, CompetitionConfig())
     factors = found.factors
     truth = contact.cells[tuple(slice(f // 2, None, f) for f in factors)]
     own = found.cells[tuple(slice(0, n) for n in truth.shape)]
@@ -132,11 +134,12 @@ def test_a_cell_without_nucleus_is_still_a_cell():
 
 def test_numbers_of_the_other_nuclei_do_not_matter():
     contact = make_contact()
-    evidence = evidence_of(contact)
+    evidence, nuclei = evidence_of(contact)
     renumbered = np.where(contact.nuclei == 2, 7, contact.nuclei).astype(np.uint8)
     config = CompetitionConfig()
-    first = compete(contact.cells > 0, evidence, config)
-    again = compete(contact.cells > 0, evidence_of(contact, nuclei=renumbered), config)
+    first = compete(contact.cells > 0, evidence.ridge, nuclei, config)
+    _, others = evidence_of(contact, nuclei=renumbered)
+    again = compete(contact.cells > 0, evidence.ridge, others, config)
     np.testing.assert_array_equal(first.cells, again.cells)
     assert first.of_nucleus.tolist() == [0, 1, 2]
     assert again.of_nucleus.tolist() == [0, 1, 0, 0, 0, 0, 0, 2]
@@ -144,20 +147,22 @@ def test_numbers_of_the_other_nuclei_do_not_matter():
 
 def test_mirrored_cells_mirror():
     contact = make_contact()
-    evidence = evidence_of(contact)
-    flipped = dataclasses.replace(
-        evidence,
-        nuclei=evidence.nuclei[:, ::-1].copy(),
-        resin=evidence.resin[:, ::-1].copy(),
-        ridge=evidence.ridge[:, ::-1].copy(),
+    evidence, nuclei = evidence_of(contact)
+    flipped = (
+        dataclasses.replace(
+            evidence,
+            resin=evidence.resin[:, ::-1].copy(),
+            ridge=evidence.ridge[:, ::-1].copy(),
+        ),
+        dataclasses.replace(nuclei, nuclei=nuclei.nuclei[:, ::-1].copy()),
     )
-    one, other = label_cells(evidence).cells, label_cells(flipped).cells[:, ::-1]
+    one, other = label_cells(evidence, nuclei).cells, label_cells(*flipped).cells[:, ::-1]
     assert (one == other).mean() > 0.995
 
 
 def test_doubt_lies_at_the_contact():
     contact = make_contact(depth=28.0)
-    result = label_cells(evidence_of(contact))
+    result = label_cells(*evidence_of(contact))
     wrong = total = doubted = sure = 0
     for z in range(SHAPE[0]):
         second, confidence = result.doubt(z)
@@ -178,7 +183,7 @@ def test_doubt_lies_at_the_contact():
 
 
 def test_sampled_doubt_is_the_doubt_of_the_middle_of_each_voxel():
-    result = label_cells(evidence_of(make_contact()))
+    result = label_cells(*evidence_of(make_contact()))
     second, confidence, grid = result.sampled_doubt()
     assert grid.shape == second.shape == confidence.shape == (12, 67, 100)
     assert grid.voxel_size_nm == (100.0, 60.0, 60.0)

@@ -54,15 +54,19 @@ class CoarseCells:
     of_nucleus: NDArray[np.unsignedinteger]
 
 
-def compete(solid: Mask, nucleus: NucleusResult, config: CompetitionConfig) -> CoarseCells:
+def compete(
+    solid: Mask, ridge: NDArray[np.uint8], nucleus: NucleusResult, config: CompetitionConfig
+) -> CoarseCells:
     """Share everything that is not resin among the cells of a crop.
 
     Parameters
     ----------
     solid : ndarray of bool, shape (Z, Y, X)
         Everything that is not resin, on the working grid.
+    ridge : ndarray of uint8, shape (Z, Y, X)
+        Strength of dark lines, on the working grid.
     nucleus : NucleusResult
-        Nuclei of all cells and dark lines, on the working grid.
+        Nuclei of all cells, on the working grid.
     config : CompetitionConfig
         Settings.
 
@@ -88,7 +92,7 @@ def compete(solid: Mask, nucleus: NucleusResult, config: CompetitionConfig) -> C
     factors = (max(1, round(config.coarse_slice_nm / grid.slice_nm)), in_plane, in_plane)
     spacing = grid.downsample(factors).voxel_size_nm
     coarse = pool_all(solid, factors)
-    ridge = pool_max(nucleus.ridge, factors)
+    ridge = pool_max(ridge, factors)
     nuclei = pool_labels(nucleus.nuclei, factors)
     nuclei[~coarse] = 0
     number = _numbers(nuclei)

@@ -19,7 +19,7 @@ from helaseg.cells.membrane.config import CompetitionConfig
 from helaseg.cells.membrane.loose_pieces import connect_pieces, drop_detached
 from helaseg.cells.membrane.refinement import refine_slice
 from helaseg.cells.membrane.vacuoles import fill_vacuoles, find_vacuoles
-from helaseg.cells.nucleus.confidence import UNCERTAIN
+from helaseg.cells.nucleus.evidence import MembraneEvidence
 from helaseg.cells.nucleus.segment import NucleusResult
 from helaseg.cells.shape.cut import cut_flags
 from helaseg.core.grid import Grid
@@ -161,6 +161,7 @@ class CellResult:
 
 
 def label_cells(
+    evidence: MembraneEvidence,
     nucleus: NucleusResult,
     *,
     config: CellConfig | None = None,
@@ -171,8 +172,10 @@ def label_cells(
 
     Parameters
     ----------
+    evidence : MembraneEvidence
+        Dark lines and resin at the working pixel size, from `collect_evidence`.
     nucleus : NucleusResult
-        From `helaseg.segment_nucleus`: nucleus and resin at the working pixel size.
+        The nuclei of the same crop, from `follow_nuclei`.
     config : CellConfig, optional
         Settings.
     executor : WorkerPool, optional
@@ -189,6 +192,8 @@ def label_cells(
     ------
     ParameterError
         If the crop holds no voxels.
+    GridMismatchError
+        If the nuclei are those of another crop.
 
     Notes
     -----
@@ -211,20 +216,21 @@ def label_cells(
     93 (2021). doi:10.3390/jimaging7060093
     """
     config = config or CellConfig()
-    grid = nucleus.grid
+    grid = evidence.grid
+    grid.check_agrees(nucleus.grid, names=("evidence", "nucleus"))
     if grid.n_voxels == 0:
         msg = f"the crop must hold voxels, got shape {grid.shape}"
         raise ParameterError(msg)
     executor = executor or make_executor("serial")
     n = grid.shape[0]
-    solid = ~nucleus.resin
+    solid = ~evidence.resin
     solid |= nucleus.nuclei > 0
-    coarse = compete(solid, nucleus, config.competition)
+    coarse = compete(solid, evidence.ridge, nucleus, config.competition)
 
     def fine_slice(z: int) -> Labels:
         rough = enlarge(coarse.cells[z // coarse.factors[0]], coarse.factors[1], grid.shape[1:])
         labels = refine_slice(
-            rough, solid[z], nucleus.ridge[z], border_px=config.border_nm / grid.pixel_nm
+            rough, solid[z], evidence.ridge[z], border_px=config.border_nm / grid.pixel_nm
         )
         # A nucleus is of one cell, whatever the lines inside.
         of_nucleus = coarse.of_nucleus[nucleus.nuclei[z]]
@@ -257,13 +263,7 @@ def label_cells(
 
 def flag_cell(cells: NDArray[np.unsignedinteger], solid: Mask, nucleus: NucleusResult) -> CellFlag:
     """Flag the target cell by what its working volume shows."""
-    flags = nucleus.flags | cut_flags(cells, nucleus.grid)
-    if not nucleus.found:
-        flags |= CellFlag.NO_NUCLEUS
-    if any(event in {"bridged", "blank"} for event in nucleus.events):
-        flags |= CellFlag.BRIDGED_SLICES
-    if nucleus.found and nucleus.mean_confidence < UNCERTAIN:
-        flags |= CellFlag.LOW_CONFIDENCE
+    flags = nucleus.all_flags | cut_flags(cells, nucleus.grid)
     if solid.mean() > 0.97:
         flags |= CellFlag.LITTLE_RESIN
     return flags

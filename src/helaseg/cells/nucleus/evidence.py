@@ -26,7 +26,7 @@ from helaseg.core.grid import Grid
 from helaseg.core.objects import CellFlag
 from helaseg.core.results import ENVELOPE_NM
 from helaseg.core.volume import Volume
-from helaseg.execution import Progress, WorkerPool, ordered_map
+from helaseg.execution import Progress, WorkerPool, make_executor, ordered_map
 from helaseg.image.blocks import join_pixels, joined_pixels
 from helaseg.image.noise import line_noise
 
@@ -116,6 +116,26 @@ class SliceEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MembraneEvidence:
+    """Evidence that separates cells from resin and from each other.
+
+    Parameters
+    ----------
+    grid : Grid
+        The working grid.
+    ridge : ndarray of uint8, shape of `grid`
+        Strength of dark lines; 12 is the noise of the slice, and envelopes have
+        40 to 100.
+    resin : ndarray of bool, shape of `grid`
+        The resin of every slice.
+    """
+
+    grid: Grid
+    ridge: NDArray[np.uint8]
+    resin: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What all slices of a crop show; index it by slice.
 
@@ -138,6 +158,12 @@ class Evidence:
         Grey value between cells and resin; None for a blank crop or one without resin.
     flags : CellFlag
         Whether resin is dark, absent or unsure.
+    crop_grid : Grid
+        The grid of the crop.
+    name : str
+        Name of the crop, for messages.
+    config, background : EvidenceConfig, BackgroundConfig
+        Settings with which it was collected.
     """
 
     ridge: NDArray[np.uint8]
@@ -151,6 +177,15 @@ class Evidence:
     levels: tuple[float, ...]
     resin_threshold: float | None
     flags: CellFlag
+    crop_grid: Grid
+    name: str
+    config: EvidenceConfig
+    background: BackgroundConfig
+
+    @property
+    def membranes(self) -> MembraneEvidence:
+        """The part that separates cells; the rest may go from memory with this object."""
+        return MembraneEvidence(grid=self.grid, ridge=self.ridge, resin=self.resin)
 
     def __getitem__(self, z: int) -> SliceEvidence:
         return SliceEvidence(
@@ -167,9 +202,9 @@ class Evidence:
 def collect_evidence(
     crop: Volume,
     *,
-    config: EvidenceConfig,
-    background: BackgroundConfig,
-    executor: WorkerPool,
+    config: EvidenceConfig | None = None,
+    background: BackgroundConfig | None = None,
+    executor: WorkerPool | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
     """Evidence of all slices of a crop, at the working pixel size.
@@ -178,12 +213,12 @@ def collect_evidence(
     ----------
     crop : Volume
         Image of one cell, read slice by slice.
-    config : EvidenceConfig
+    config : EvidenceConfig, optional
         How slices are cut.
-    background : BackgroundConfig
-        How resin is told from cells.
-    executor : WorkerPool
-        Where slices are worked on.
+    background : BackgroundConfig, optional
+        How resin is separated from cells.
+    executor : WorkerPool, optional
+        Where slices are worked on; one after the other by default.
     progress : Progress, optional
         Called as ``progress("evidence", done, total)``.
 
@@ -192,6 +227,8 @@ def collect_evidence(
     A 300 x 2000 x 2000 crop at 10 nm has 300 x 1000 x 1000 working voxels of
     two and a half bytes each.
     """
+    config, background = config or EvidenceConfig(), background or BackgroundConfig()
+    executor = executor or make_executor("serial")
     factor = joined_pixels(crop.grid.pixel_nm, config.working_pixel_nm)
     grid = crop.grid.downsample((1, factor, factor))
     scale = measure_crop(crop, factor)
@@ -244,6 +281,10 @@ def collect_evidence(
         levels=tuple(sorted(config.line_levels)),
         resin_threshold=look.threshold,
         flags=look.flags,
+        crop_grid=crop.grid,
+        name=crop.name,
+        config=config,
+        background=background,
     )
 
 

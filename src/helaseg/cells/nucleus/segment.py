@@ -15,16 +15,17 @@ the seed slice; and the nuclei of all other cells are followed in the same way.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._validate import as_zyx
 from helaseg.cells.background.config import BackgroundConfig
-from helaseg.cells.nucleus.confidence import nucleus_confidence
+from helaseg.cells.nucleus.confidence import UNCERTAIN, nucleus_confidence
 from helaseg.cells.nucleus.config import NucleusConfig
-from helaseg.cells.nucleus.evidence import collect_evidence
+from helaseg.cells.nucleus.evidence import Evidence, collect_evidence
+from helaseg.cells.nucleus.evidence_config import EvidenceConfig
 from helaseg.cells.nucleus.neighbours import Usual, add_other_nuclei
 from helaseg.cells.nucleus.propagation import NucleusPath, best_seed, keep_large_components
 from helaseg.core.grid import Grid
@@ -33,7 +34,7 @@ from helaseg.core.volume import Volume, check_volume
 from helaseg.errors import NothingFoundWarning, ParameterError
 from helaseg.execution import Progress, WorkerPool, make_executor
 
-__all__ = ["NucleusConfig", "NucleusResult", "segment_nucleus"]
+__all__ = ["NucleusConfig", "NucleusResult", "check_start", "follow_nuclei", "segment_nucleus"]
 
 Mask = NDArray[np.bool_]
 
@@ -43,7 +44,7 @@ SEEN = frozenset({"seed", "followed"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NucleusResult:
-    """The nucleus of a crop, with what the cell step needs.
+    """The nuclei of a crop.
 
     Parameters
     ----------
@@ -56,11 +57,6 @@ class NucleusResult:
     nuclei : ndarray of uint8, shape of `grid`
         1 is the nucleus of the target cell up to the midline of its envelope,
         2, 3, ... are those of other cells; 0 is no nucleus.
-    resin : ndarray of bool, shape of `grid`
-        The resin of every slice.
-    ridge : ndarray of uint8, shape of `grid`
-        Strength of dark lines; 12 is the noise of the slice, and envelopes have
-        40 to 100.
     confidence : tuple of float
         Of each slice, 0 to 1: the Jaccard index that may be expected; see
         `helaseg.cells.nucleus.confidence`. Below 0.9 a slice is uncertain.
@@ -75,34 +71,28 @@ class NucleusResult:
     target_vx : tuple of float
         Where the target cell was expected, z, y, x in voxels of `grid`.
     flags : CellFlag
-        What is special about the resin.
+        Flags that describe the resin.
+    evidence, background : EvidenceConfig, BackgroundConfig
+        Settings of the evidence that the nuclei were followed in.
     """
 
     grid: Grid
     crop_grid: Grid
     factor: int
     nuclei: NDArray[np.unsignedinteger]
-    resin: Mask
-    ridge: NDArray[np.uint8]
     confidence: tuple[float, ...]
     events: tuple[str, ...]
     seed_slice: int
     resin_threshold: float | None
     target_vx: tuple[float, float, float]
     flags: CellFlag = CellFlag.NONE
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
 
     @property
     def found(self) -> bool:
         """Whether there is a nucleus."""
         return self.seed_slice >= 0
-
-    def outlined(self) -> NucleusResult:
-        """The same without dark lines and resin, which only the cell step needs.
-
-        They are two of the images of a crop that are in memory at a time.
-        """
-        nothing = (0, *self.grid.shape[1:])
-        return replace(self, ridge=np.zeros(nothing, np.uint8), resin=np.zeros(nothing, bool))
 
     @property
     def mean_confidence(self) -> float:
@@ -110,6 +100,18 @@ class NucleusResult:
         seen = np.array([event in SEEN for event in self.events])
         area = seen * np.array([np.count_nonzero(plane == 1) for plane in self.nuclei], float)
         return float(area @ np.array(self.confidence) / area.sum()) if area.any() else 0.0
+
+    @property
+    def all_flags(self) -> CellFlag:
+        """`flags`, and those that describe the nucleus."""
+        flags = self.flags
+        if not self.found:
+            flags |= CellFlag.NO_NUCLEUS
+        if any(event in {"bridged", "blank"} for event in self.events):
+            flags |= CellFlag.BRIDGED_SLICES
+        if self.found and self.mean_confidence < UNCERTAIN:
+            flags |= CellFlag.LOW_CONFIDENCE
+        return flags
 
     @property
     def nucleus(self) -> Mask:
@@ -160,6 +162,90 @@ def segment_nucleus(
     ParameterError
         If `seed_slice` or `target_vx` lies outside the crop, or `crop` is no Volume.
 
+    See Also
+    --------
+    collect_evidence, follow_nuclei : the two steps, and their algorithm.
+    """
+    check_volume("crop", crop)
+    check_start(crop.grid, seed_slice=seed_slice, target_vx=target_vx)
+    config = config or NucleusConfig()
+    evidence = collect_evidence(
+        crop,
+        config=config.evidence,
+        background=background,
+        executor=executor,
+        progress=progress,
+    )
+    return follow_nuclei(
+        evidence,
+        config=config,
+        seed_slice=seed_slice,
+        target_vx=target_vx,
+        executor=executor,
+        progress=progress,
+    )
+
+
+def check_start(
+    grid: Grid, *, seed_slice: int | None, target_vx: tuple[float, float, float] | None
+) -> tuple[float, float, float]:
+    """Raise unless the seed slice and the target lie in a crop; return the target.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of the crop.
+    seed_slice, target_vx
+        As in `segment_nucleus`.
+
+    Raises
+    ------
+    ParameterError
+        If one of them lies outside.
+    """
+    n = grid.shape[0]
+    if seed_slice is not None and not 0 <= seed_slice < n:
+        msg = f"'seed_slice' must lie between 0 and {n - 1}, got {seed_slice}"
+        raise ParameterError(msg)
+    if target_vx is None:
+        target_vx = tuple((size - 1) / 2 for size in grid.shape)  # type: ignore[assignment]
+    target = as_zyx("target_vx", target_vx)
+    if any(not -0.5 <= t <= size - 0.5 for t, size in zip(target, grid.shape, strict=True)):
+        msg = f"'target_vx' (voxels, z first) must lie in the crop of {grid}, got {target}"
+        raise ParameterError(msg)
+    return target
+
+
+def follow_nuclei(
+    evidence: Evidence,
+    *,
+    config: NucleusConfig | None = None,
+    seed_slice: int | None = None,
+    target_vx: tuple[float, float, float] | None = None,
+    executor: WorkerPool | None = None,
+    progress: Progress | None = None,
+) -> NucleusResult:
+    """Follow the outlines of the nuclei of a crop through its slices.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        From `collect_evidence`.
+    config, seed_slice, target_vx, executor
+        As in `segment_nucleus`.
+    progress : Progress, optional
+        Called as ``progress("nucleus", done, total)``.
+
+    Returns
+    -------
+    NucleusResult
+        As of `segment_nucleus`.
+
+    Raises
+    ------
+    ParameterError
+        If `seed_slice` or `target_vx` lies outside the crop.
+
     Notes
     -----
     1. Seed: in a slice near the target, at each line level, take the superpixel
@@ -189,25 +275,9 @@ def segment_nucleus(
     93 (2021). doi:10.3390/jimaging7060093
     """
     config = config or NucleusConfig()
-    check_volume("crop", crop)
-    n = crop.shape[0]
-    if seed_slice is not None and not 0 <= seed_slice < n:
-        msg = f"'seed_slice' must lie between 0 and {n - 1}, got {seed_slice}"
-        raise ParameterError(msg)
-    if target_vx is None:
-        target_vx = tuple((size - 1) / 2 for size in crop.shape)  # type: ignore[assignment]
-    target = as_zyx("target_vx", target_vx)
-    if any(not -0.5 <= t <= size - 0.5 for t, size in zip(target, crop.shape, strict=True)):
-        msg = f"'target_vx' (voxels, z first) must lie in the crop of {crop.grid}, got {target}"
-        raise ParameterError(msg)
+    target = check_start(evidence.crop_grid, seed_slice=seed_slice, target_vx=target_vx)
     executor = executor or make_executor("serial")
-    evidence = collect_evidence(
-        crop,
-        config=config.evidence,
-        background=background or BackgroundConfig(),
-        executor=executor,
-        progress=progress,
-    )
+    n = evidence.grid.shape[0]
     factor = evidence.factor
     goal = (target[0], (target[1] + 0.5) / factor - 0.5, (target[2] + 0.5) / factor - 0.5)
     nuclei = np.zeros(evidence.grid.shape, np.uint8)
@@ -231,10 +301,10 @@ def segment_nucleus(
             seed = None
     if seed is None:
         warnings.warn(
-            f"no nucleus found in {crop.name!r}; check that the cell is in the middle of the "
+            f"no nucleus found in {evidence.name!r}; check that the cell is in the middle of the "
             "crop and not mitotic, or give 'seed_slice' or 'target_vx'",
             NothingFoundWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     add_other_nuclei(
         evidence,
@@ -246,15 +316,15 @@ def segment_nucleus(
     )
     return NucleusResult(
         grid=evidence.grid,
-        crop_grid=crop.grid,
+        crop_grid=evidence.crop_grid,
         factor=factor,
         nuclei=nuclei,
-        resin=evidence.resin,
-        ridge=evidence.ridge,
         confidence=nucleus_confidence(path),
         events=tuple(path.events),
         seed_slice=-1 if seed is None else seed.z,
         resin_threshold=evidence.resin_threshold,
         target_vx=goal,
         flags=evidence.flags,
+        evidence=evidence.config,
+        background=evidence.background,
     )
