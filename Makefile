@@ -12,7 +12,7 @@ help:
 	@echo "make demo       the main job on an embedded phantom, 2 to 4 minutes on 2 cores"
 	@echo "make test       the test suite, under 12 minutes on 2 cores"
 	@echo "make test-slow  the long checks (memory of a full-size ROI, large phantoms)"
-	@echo "make lint       ruff, import-linter, mypy, vulture"
+	@echo "make lint       ruff, import-linter, mypy, unused definitions, language"
 	@echo "make benchmark  every kernel beside every peer, about an hour on a quiet machine"
 	@echo "make install    .venv with everything the demo and the tests need"
 
@@ -42,6 +42,7 @@ lint: install
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/vulture
+	$(BIN)/python checks/language.py
 
 clean:
 	rm -rf $(VENV) demo-out build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -58,13 +58,13 @@ def thread_setting() -> int:
 
 
 def n_threads() -> int:
-    """How many threads a kernel called here may use."""
+    """Return how many threads a kernel called here may use."""
     limit: int | None = getattr(_of_thread, "limit", None)
     return thread_setting() if limit is None else limit
 
 
 def share_of_threads(n_workers: int) -> int:
-    """How many threads each of `n_workers` side by side may use, of those allowed here."""
+    """Return how many threads each of `n_workers` side by side may use, of those allowed here."""
     return max(1, n_threads() // n_workers)
 
 

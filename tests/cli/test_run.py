@@ -109,9 +109,12 @@ def test_pages_drawn_by_several_processes_are_the_same(copied: Path) -> None:
     before = {number: (f / "report.html").read_text() for number, f in folders.items()}
     for folder in folders.values():
         (folder / "report.html").unlink()
-    seen: list[int] = []
-    write_reports(out, folders, n_workers=2, progress=lambda step, done, total: seen.append(done))
-    assert seen == list(range(1, len(folders) + 1))
+    seen: list[tuple[str, int]] = []
+    write_reports(
+        out, folders, n_workers=2, progress=lambda step, done, total: seen.append((step, done))
+    )
+    pages = [("report", k) for k in range(1, len(folders) + 1)]
+    assert seen == [*pages, ("page of the run", 0)]
     for number, folder in folders.items():
         page = (folder / "report.html").read_text()
         # A copy has the name of its own folder in it.

@@ -265,7 +265,8 @@ def test_labels_of_another_voxel_size_or_place_are_refused(
         open_example(volume, config)
     # A voxel size that is given holds for both.
     given = replace(volume, voxel_size_nm=GRID.voxel_size_nm)
-    assert open_example(given, config).image.shape == (6, 40, 40)
+    with pytest.warns(DoubtfulDataWarning, match=r"voxels of 100 x 50 x 50 nm .* as was asked"):
+        assert open_example(given, config).image.shape == (6, 40, 40)
     write_tiff(folder / "images" / "a.tif", masks(), replace(GRID, offset_nm=(0, 500, 500)))
     write_tiff(file, masks(), replace(GRID, offset_nm=(0, 500, 900)))
     with pytest.raises(GridMismatchError, match="give labels of the same place"):

@@ -197,7 +197,7 @@ def test_one_method_and_slice_without_an_image(tmp_path) -> None:
     assert NAMES_ARE_HOSTILE in page.text
     assert "Pairs of methods" not in page.text
     assert "Slice by slice" not in page.text
-    assert "Not told apart: 1 slice with truth, too few to part off poles of 10 %." in page.text
+    assert "Not distinguished: 1 slice with truth, too few to part off poles of 10 %." in page.text
 
 
 def test_the_page_is_deterministic(comparison, tmp_path) -> None:

@@ -61,7 +61,7 @@ def _add_run(table, n_used, a, b, n_voxels):
 
 @kernel
 def _is_one_pair(first, second, a, b):
-    """Whether a stride holds nothing but one pair; no branch, so many voxels at a time."""
+    """Return whether a stride holds only one pair; no branch, hence many voxels at a time."""
     differs = np.uint32(0)
     for k in range(STRIDE):
         differs |= (first[k] ^ a) | (second[k] ^ b)
@@ -70,7 +70,7 @@ def _is_one_pair(first, second, a, b):
 
 @kernel
 def _list_changes(first, second, changes):
-    """Where a stride's pair differs from the one before it; how many such voxels.
+    """Find where a stride's pair differs from the one before it; how many such voxels.
 
     `first` and `second` begin one voxel before the stride.
     """

@@ -197,7 +197,7 @@ def _lower_leaf(f, first, last, squares, at, begin, best):
 
 @kernel
 def _any(row, begin, end):
-    """Whether a part of a row holds a True voxel."""
+    """Return whether a part of a row holds a True voxel."""
     some = np.uint8(0)
     for x in range(begin, end):
         some |= row[np.uint64(x)]

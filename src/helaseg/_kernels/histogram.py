@@ -39,7 +39,7 @@ def count_bytes(words, counts):
 
     Notes
     -----
-    Pairs of neighbours are counted, in a table of 256 x 256, and parted at the
+    Pairs of neighbours are counted, in a table of 256 x 256, and split at the
     end: half as many counters to load and store. Neighbours are alike in a
     picture, so that few counters are in use and stay in the first cache.
     """

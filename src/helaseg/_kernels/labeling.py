@@ -248,7 +248,7 @@ def number_runs(parents):
 
 @kernel
 def _find_edges(bits, edges):
-    """Where the runs of a row begin and end, in turn."""
+    """Find where the runs of a row begin and end, in turn."""
     n = 0
     before = np.uint64(0)
     for k in range(bits.size):

@@ -1,4 +1,4 @@
-"""Where the nearest False voxel is: exact, one axis after the other: y, then x, then z.
+"""Exact nearest False voxel, one axis after the other: y, then x, then z.
 
 Along y two scans find the nearest row. Along x and z every line needs the best i of
 ``min over i of f[i] + weight * (i - j)**2``, the leftmost one where several are. It

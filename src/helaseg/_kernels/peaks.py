@@ -125,7 +125,7 @@ def join_tiles(tiles, blocks):
 
 @kernel
 def _is_exceeded(image, tiles, blocks, y, x, radius):
-    """Whether a window holds a higher pixel than the one in its middle."""
+    """Return whether a window holds a higher pixel than the one in its middle."""
     height, width = image.shape
     v = image[y, x]
     top, bottom = max(y - radius, 0), min(y + radius, height - 1)

@@ -138,7 +138,7 @@ def look_up(keys, pages, bits, before, ranks):
 
 @kernel
 def keys_agree(keys, ranks, seen, first):
-    """Whether all keys of the same rank are the same.
+    """Return whether all keys of the same rank are the same.
 
     Parameters
     ----------

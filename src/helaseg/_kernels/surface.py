@@ -16,7 +16,7 @@ _NOWHERE = 2**30
 
 @kernel
 def _mark_row(above, before, left, here, right, after, below, out):
-    """Mark the surface voxels of a row; no branch, so many voxels at a time."""
+    """Mark the surface voxels of a row; no branch, hence many voxels at a time."""
     for x in range(out.size):
         open_z = (above[x] == 0) | (below[x] == 0)
         open_y = (before[x] == 0) | (after[x] == 0)

@@ -1,4 +1,4 @@
-"""Where the cells of many crops do not fit together in one volume."""
+"""Seams: places where the cells of many crops do not fit together in one volume."""
 
 from __future__ import annotations
 

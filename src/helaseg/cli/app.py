@@ -74,7 +74,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0 done, 1 the job failed, 2 wrong use or bad input. A failure
-        is told in one line on stderr; ``--debug`` shows the traceback.
+        is reported in one line on stderr; ``--debug`` shows the traceback.
     """
     words = list(sys.argv[1:] if tokens is None else tokens)
     debug_wanted.set("--debug" in words)
@@ -177,7 +177,7 @@ def _unknown_command(error: UnknownCommandError) -> str:
 
 
 def _reader_is_gone() -> bool:
-    """Whether whoever read the output has seen enough ('helaseg info x | head').
+    """Return whether whoever read the output has seen enough ('helaseg info x | head').
 
     Pipes to workers break too; that of stdout is whole then.
     """

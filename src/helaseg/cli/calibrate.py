@@ -1,4 +1,4 @@
-"""How fast this machine is, from a piece of the volume that a plan is for."""
+"""Speed of this machine, measured on a piece of the volume of a plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIDE_PX, _FIRST_PX = 2048, 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What was measured.
+    """Measured speed of this machine.
 
     Parameters
     ----------

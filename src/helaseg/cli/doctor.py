@@ -92,7 +92,7 @@ def _lines() -> Iterator[str]:
 
 
 def kernel_cache() -> str:
-    """Whether compiled kernels can be kept on disk, in words."""
+    """Return whether compiled kernels can be kept on disk, in words."""
     found = cached_kernels()
     if found is None:
         places = " or ".join(map(str, kernel_cache_places()))

@@ -167,7 +167,7 @@ def score_text(table: ScoreTable) -> str:
     """The scores of the whole volume as aligned lines; a missing one gives its reason."""
     scores = list(table.select(per_slice=False))
     if not scores:
-        return "no scores: truth and prediction hold no common label"
+        return "no scores: truth and prediction have no label in common"
     wide = max(len(s.metric) for s in scores) + 2
     wide_label = max(len(s.label) for s in scores) + 2
     lines = []

@@ -52,7 +52,7 @@ class CommonOptions:
         serial, threads[:N], processes[:N] or tcp://HOST:PORT of a dask scheduler.
     memory_limit : str, optional
         Memory to plan for, such as 4GB: takes fewer workers, or refuses a plan
-        that cannot fit. An estimate, not a fence.
+        that cannot fit. An estimate, not a hard limit.
     dry_run : bool
         Show the plan (steps, time, disk, memory) and write nothing.
     overwrite : bool
@@ -92,7 +92,7 @@ class DemoOptions(CommonOptions):
 
 #: Pixels whose sides differ by this factor or more are those of another axis.
 _UNEQUAL = 1.5
-#: No slices are thicker than so many pixels.
+#: No slices are thicker than this many pixels.
 _FLATTEST = 200
 
 
@@ -125,7 +125,7 @@ def check_plausible(path: Path, voxel_size_nm: tuple[float, float, float]) -> No
 @Parameter(name="*", group=INPUT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:
-    """How to read the input volume.
+    """Options for reading the input volume.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ def _remove_empty(folders: Iterable[Path]) -> None:
 
 
 def files_named(out: Path, stems: Iterable[str]) -> list[Path]:
-    """What lies in an output folder under these names, whatever the ending."""
+    """List the entries of an output folder that have these names, whatever the ending."""
     wanted = set(stems)
     return sorted(path for path in out.iterdir() if path.name.partition(".")[0] in wanted)
 

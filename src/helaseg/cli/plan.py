@@ -23,7 +23,7 @@ ROI_SIZE_NM = (15000.0, 20000.0, 20000.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What a step takes per voxel on one core of a desktop computer.
+    """Costs of a step per voxel on one core of a desktop computer.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class PlanStep:
 
     @property
     def disk_bytes(self) -> float:
-        """What is written."""
+        """Return the bytes that are written."""
         return RATES[self.step].disk_per_vx * self.n_pieces * self.piece_vx
 
     def memory_bytes(self, n_workers: int) -> float:
@@ -120,7 +120,7 @@ class Plan:
 
     @property
     def disk_bytes(self) -> float:
-        """What is written in all."""
+        """Return the bytes that are written in all."""
         return sum(s.disk_bytes for s in self.steps)
 
     def check_disk(self, out: Path) -> None:

@@ -40,7 +40,7 @@ class _EnoughError(Exception):
 def plan_training(
     learned: Sequence[Example], held: Sequence[Example], settings: TrainConfig, *, device: str
 ) -> str:
-    """What `train` would do: network, cells, voxels, and time, memory and disk as tried here."""
+    """Describe the training: network, cells, voxels, and time, memory and disk as tried here."""
     from helaseg.deep import UNet, train
     from helaseg.deep.device import device_name, find_device
     from helaseg.deep.training import N_VALIDATION
@@ -93,7 +93,7 @@ def plan_prediction(
     tri_axis: Fusion | None,
     device: str,
 ) -> str:
-    """What `predict` would do: voxels, network, and time, memory and disk as tried here."""
+    """Describe the prediction: voxels, network, and time, memory and disk as tried here."""
     from helaseg.deep import Predictor
     from helaseg.deep.device import device_name
     from helaseg.pipelines.learned import network_grid
@@ -145,7 +145,7 @@ def _cells_line(what: str, examples: Sequence[Example]) -> str:
 
 
 def label_notes(examples: Sequence[Example]) -> list[str]:
-    """How the labels were understood, a line for each way."""
+    """Describe how the labels were understood, a line for each way."""
     cells: dict[str, list[str]] = {}
     for e in examples:
         cells.setdefault(e.note, []).append(e.cell)

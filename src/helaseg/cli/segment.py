@@ -56,7 +56,7 @@ def segment(
     out : Path
         Output folder for labels, nucleus, cell, measurements and report.
     seed_slice : int, optional
-        Slice (from 0) where the nucleus is clear; found by itself if not given.
+        Slice (from 0) where the nucleus is clear; chosen automatically if not given.
     target_vx : tuple of float, optional
         A point in the cell, Z,Y,X in voxels of the crop; by default the one that
         'helaseg crop' noted beside it, else the middle of the crop.

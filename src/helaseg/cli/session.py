@@ -29,7 +29,7 @@ def process_rank() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a command may use while it works.
+    """Tools of a command while it works.
 
     Parameters
     ----------

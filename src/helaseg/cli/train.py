@@ -132,7 +132,7 @@ def train(
             for text in label_notes(examples):
                 work.say(text)
             if not held:
-                work.say("one cell only: nothing is kept for validation, the last state is taken")
+                work.say("one cell only: no validation set; the final weights are used")
 
             def kept() -> None:
                 state = [*out.glob("state*"), *(out / f for f in OUTPUTS if (out / f).exists())]

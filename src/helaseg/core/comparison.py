@@ -1,4 +1,4 @@
-"""What a comparison of methods leaves behind: `Comparison` and its parts."""
+"""Results of a comparison of methods: `Comparison` and its parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Region = Literal["volume", "centre", "poles"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodCost:
-    """What a method took; None is "not known", which is not nothing.
+    """Cost of a method; None means "not known", which is not zero.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class MethodScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
-    """How the scores of two methods differ over the same slices.
+    """Difference of the scores of two methods over the same slices.
 
     Parameters
     ----------
@@ -120,9 +120,9 @@ class SliceSplit:
     Parameters
     ----------
     centre, poles : tuple of int
-        Their indices; empty if they are not told apart.
+        Their indices; empty if they are not distinguished.
     reason : str
-        Why they are not told apart; empty if they are.
+        Why they are not distinguished; empty if they are.
     """
 
     centre: tuple[int, ...] = ()
@@ -207,7 +207,7 @@ class Comparison:
 
     @property
     def doubts(self) -> tuple[Doubt, ...]:
-        """What was done with voxels in doubt; the stricter reading of the two comes last."""
+        """Treatments of voxels in doubt; the stricter one of the two comes last."""
         return tuple(dict.fromkeys(s.doubt for s in self.scores))
 
     @property

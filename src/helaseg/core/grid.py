@@ -1,4 +1,4 @@
-"""Where voxels lie: `Grid` (shape, voxel size, offset) and `Roi` (a box of voxels).
+"""Places of voxels: `Grid` (shape, voxel size, offset) and `Roi` (a box of voxels).
 
 Nanometres are floats and live in `Grid`; voxels are integers and live in
 `Roi`. The way between the two goes through `Grid` only.
@@ -56,7 +56,7 @@ class Roi:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the box holds no voxel."""
+        """Return whether the box holds no voxel."""
         return min(self.shape) == 0
 
     def pad(self, halo: Sequence[int] | int) -> Roi:
@@ -88,7 +88,7 @@ class Roi:
         )
 
     def contains(self, point: Sequence[float]) -> bool:
-        """Whether a point in voxel coordinates lies in the box."""
+        """Return whether a point in voxel coordinates lies in the box."""
         return all(a <= p < b for a, p, b in zip(self.start, point, self.stop, strict=True))
 
 

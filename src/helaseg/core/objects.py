@@ -10,7 +10,7 @@ from helaseg.errors import ParameterError
 
 
 class CellFlag(enum.IntFlag):
-    """What is special about a cell. `text` explains each flag."""
+    """Special properties of a cell. `text` explains each flag."""
 
     NONE = 0
     CUT_BY_SIDE = enum.auto()
@@ -70,7 +70,7 @@ _FLAG_TEXT = {
     CellFlag.LITTLE_RESIN: "little or no resin around it, the outline rests on the neighbours",
     CellFlag.LOW_CONFIDENCE: "the outline is uncertain",
     CellFlag.INVERTED_RESIN: "the resin of this volume is darker than its cells",
-    CellFlag.NO_RESIN: "no resin can be told from the cells, nuclei alone part them",
+    CellFlag.NO_RESIN: "no resin can be distinguished from the cells; nuclei alone separate them",
     CellFlag.SEVERAL_NUCLEI: "more than one nucleus; measured is the one in the middle",
     CellFlag.MAYBE_PART: "one probed slice alone shows its nucleus, it may be part of a neighbour",
     CellFlag.UNSURE_RESIN: "the brighter class was taken for resin without a sure sign of it",
@@ -95,7 +95,7 @@ class Detection:
     nucleus : int
         Number of its nucleus in the volume; 0 where none was recognised.
     parted_once : bool
-        It was parted from a neighbour without resin between them because of a nucleus
+        It was separated from a neighbour without resin between them because of a nucleus
         that one probed slice alone shows.
     """
 

@@ -1,4 +1,4 @@
-"""What a job leaves behind: `Provenance`, `SliceRecord`, `Invagination`, `SegmentationResult`."""
+"""Results of a job: `Provenance`, `SliceRecord`, `Invagination`, `SegmentationResult`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class StepCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where a result comes from.
+    """Origin of a result.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceRecord:
-    """What happened in one slice of an ROI.
+    """Record of one slice of an ROI.
 
     Parameters
     ----------

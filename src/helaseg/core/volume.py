@@ -21,7 +21,7 @@ from helaseg.errors import ParameterError
 
 
 class Sliceable(Protocol):
-    """What the data of a volume must offer."""
+    """Interface of the data of a volume."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -192,7 +192,7 @@ class Volume:
         return Volume(data=_Padded(self.data, roi), grid=self.grid.crop(roi), name=self.name)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """What `read` gives, for `numpy.asarray`."""
+        """Return the result of `read`, for `numpy.asarray`."""
         return np.asarray(self.read(), dtype=dtype)
 
     def read(self) -> NDArray[Any]:
@@ -245,7 +245,7 @@ class LabelVolume:
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """What `read` gives, for `numpy.asarray`."""
+        """Return the result of `read`, for `numpy.asarray`."""
         return np.asarray(self.read(), dtype=dtype)
 
     def read(self) -> NDArray[Any]:

@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
-    """How far patches are changed in training; 0 switches a step off.
+    """Strength of the changes of patches in training; 0 switches a step off.
 
     Grey values have mean 0 and standard deviation 1 over the volume they come from.
 
@@ -108,7 +108,7 @@ def sampling_map(
     config: AugmentConfig,
     rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
-    """Where in a plane each pixel of a patch comes from.
+    """Map each pixel of a patch to its place in a plane.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where a network computes, with which numbers, and what energy that takes."""
+"""Device and number format of a network, and the energy it takes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fast_precision(device: torch.device) -> torch.dtype:
 
 @functools.cache
 def _has_amx() -> bool:
-    """Whether this CPU multiplies matrices of bfloat16."""
+    """Return whether this CPU multiplies matrices of bfloat16."""
     try:
         return "amx_bf16" in Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -65,7 +65,7 @@ def _has_amx() -> bool:
 
 
 def device_name(device: torch.device) -> str:
-    """What a reader calls it: the model of a GPU, or the processor with its cores."""
+    """Name a device for a reader: the model of a GPU, or the processor with its cores."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return machine_name() + (" (MPS)" if device.type == "mps" else "")

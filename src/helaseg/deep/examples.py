@@ -142,7 +142,7 @@ def make_example(
 
 
 class _WeightedSlices:
-    """How much each voxel counts: what is known of it times the weight of its slice."""
+    """Weight of each voxel: that of its annotation times that of its slice."""
 
     def __init__(self, known: Any, weights: NDArray[np.float64], shape: tuple[int, ...]) -> None:
         self.known = known

@@ -1,4 +1,4 @@
-"""What computes with a network needs the extra ``deep``."""
+"""Check for the extra ``deep``, which networks need."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GreyScale:
-    """What is subtracted from grey values, and what they are divided by."""
+    """Offset and scale of grey values."""
 
     mean: float
     std: float

@@ -1,4 +1,4 @@
-"""What happened in training: `history.csv`. Nothing here needs torch."""
+"""History of a training: `history.csv`. Nothing here needs torch."""
 
 from __future__ import annotations
 

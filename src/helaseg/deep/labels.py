@@ -1,4 +1,4 @@
-"""What label images say of the classes of a network. Nothing here needs torch.
+"""Classes of a network in label images. Nothing here needs torch.
 
 Sliceable images of 0 to 255: the part of a voxel that belongs to a class. They are read
 slice by slice from the files.
@@ -228,7 +228,7 @@ def _share_touching(labels: Sliceable) -> float:
 
 
 def labels_in(labels: Sliceable, *, name: str) -> set[int]:
-    """Which labels occur, without 0.
+    """Find which labels occur, without 0.
 
     Raises
     ------

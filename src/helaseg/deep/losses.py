@@ -1,4 +1,4 @@
-"""What training makes small: Dice and cross-entropy with soft targets and weights.
+"""Losses: Dice and cross-entropy with soft targets and weights.
 
 Shapes: logits and targets are (B, C, Z, Y, X), weights (B, 1, Z, Y, X).
 """

@@ -22,7 +22,7 @@ HALF = 128
 
 
 def nucleus_probability(probability: Bytes, classes: Sequence[str], *, head: Head) -> Bytes:
-    """How surely each voxel belongs to the nucleus up to the midline of its envelope.
+    """Compute the probability of the nucleus up to the midline of its envelope.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def nucleus_probability(probability: Bytes, classes: Sequence[str], *, head: Hea
 
 
 def _enclosed(band: NDArray[np.bool_]) -> Bytes:
-    """What an envelope encloses in its slices, up to its midline."""
+    """Fill an envelope in its slices, up to its midline."""
     from helaseg.image import distance_transform, fill_holes
 
     found = np.zeros(band.shape, np.uint8)

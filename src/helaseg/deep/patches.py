@@ -1,4 +1,4 @@
-"""Where windows lie in a volume and how they blend. Nothing here needs torch."""
+"""Windows of a volume and their blending. Nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AxisWindows:
 
     @property
     def is_tiling(self) -> bool:
-        """Whether no voxel lies in two windows."""
+        """Return whether no voxel lies in two windows."""
         return self.starts == tuple(range(0, self.n, self.size))
 
     def source(self, k: int) -> NDArray[np.int64]:
@@ -71,7 +71,7 @@ def axis_windows(
         Voxels that the input of a window has more on either side.
     step : int
         Windows start at multiples of this. A network that halves its input sees it on a
-        grid of so many voxels: on one grid, windows give what the whole volume gives.
+        grid of this many voxels: on one grid, windows give what the whole volume gives.
 
     Returns
     -------

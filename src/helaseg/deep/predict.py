@@ -94,7 +94,7 @@ class Predictor:
 
     @torch.inference_mode()
     def device_blocks(self, source: Any, scale: GreyScale) -> Iterator[tuple[int, Tensor]]:
-        """What `blocks` gives, as tensors on the device."""
+        """Yield the blocks of `blocks` as tensors on the device."""
         shape = tuple(source.shape)
         plan = self.plan(shape)
         blend = [

@@ -15,7 +15,7 @@ FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictConfig:
-    """How a network is applied to a volume.
+    """Settings for applying a network to a volume.
 
     Parameters
     ----------

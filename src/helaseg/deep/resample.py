@@ -97,7 +97,7 @@ def resize_plane(plane: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.floa
 
 
 def shares(k: int, n_in: int, n_out: int) -> list[tuple[int, float]]:
-    """Which voxels of an axis make voxel `k` of the resampled one, and their parts."""
+    """Find which voxels of an axis make voxel `k` of the resampled one, and their parts."""
     if n_in == n_out:
         return [(k, 1.0)]
     step = n_in / n_out

@@ -19,7 +19,7 @@ STATE = "state.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingState:
-    """Where training stands.
+    """State of a training.
 
     Parameters
     ----------

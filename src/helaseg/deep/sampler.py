@@ -21,7 +21,7 @@ N_PLACES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """What the network sees, what it should say, and how much that counts.
+    """Input, target and weights of one training patch.
 
     Parameters
     ----------

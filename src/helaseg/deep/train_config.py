@@ -12,7 +12,7 @@ from helaseg.deep.unet_config import UNetConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """How a network is trained.
+    """Settings for training a network.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class TrainConfig:
     validate_every : int
         Steps between validations; each keeps the state from which training resumes.
     patience : int
-        Training stops when the validation loss has not fallen for so many validations;
+        Training stops when the validation loss has not fallen for this many validations;
         0 never stops early.
     distance_nm : float
         A distance head has tanh(distance / this).
@@ -106,7 +106,7 @@ class TrainConfig:
 
     @property
     def along_z(self) -> bool:
-        """Whether volumes are resampled along z as well."""
+        """Return whether volumes are resampled along z as well."""
         return self.network.n_axes == 3 or self.network.slices_in > 1 or self.axes == "zyx"
 
     @property

@@ -41,7 +41,7 @@ N_VALIDATION = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """How training went.
+    """Result of a training.
 
     Parameters
     ----------

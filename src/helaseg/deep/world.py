@@ -49,7 +49,7 @@ class World:
 
     @property
     def writes(self) -> bool:
-        """Whether this process is the one that writes files and speaks."""
+        """Return whether this process is the one that writes files and speaks."""
         return self.rank == 0
 
     def average(self, network: nn.Module) -> None:

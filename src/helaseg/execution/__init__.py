@@ -1,4 +1,4 @@
-"""How work is carried out: workers, the journal of finished work, time and memory.
+"""Execution of work: workers, the journal of finished work, time and memory.
 
 - `make_executor`, `ordered_map`: serial, threads or processes behind one shape.
 - `Journal`, `claim_output`: what is finished in an output folder, so that an

@@ -24,7 +24,7 @@ NOTICE = (
 
 @dataclass
 class Compilation:
-    """What has been compiled so far.
+    """Record of the compilations so far.
 
     Parameters
     ----------

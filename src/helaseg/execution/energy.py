@@ -13,7 +13,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class Meter(Protocol):
-    """What measures energy since it was made."""
+    """Energy meter that counts from its creation."""
 
     def joules(self) -> float | None:
         """Joule so far; None where that is not known."""
@@ -88,7 +88,7 @@ def _counters(folder: Path) -> tuple[_Counter, ...]:
 
 
 def _is_alone() -> bool:
-    """Whether this is no worker of a pool, so that nothing of the same job runs beside it."""
+    """Return whether this process is alone: not a worker beside others of the same job."""
     in_main = threading.current_thread() is threading.main_thread()
     return in_main and multiprocessing.parent_process() is None
 

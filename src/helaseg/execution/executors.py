@@ -35,7 +35,7 @@ _KINDS = "'serial', 'threads', 'threads:N', 'processes', 'processes:N' or 'tcp:/
 
 
 class Progress(Protocol):
-    """What long functions call after each piece of work."""
+    """Callback of long functions after each piece of work."""
 
     def __call__(self, step: str, done: int, total: int) -> None:
         """`done` of `total` pieces of `step` are finished; a total of 0 is unknown."""
@@ -47,12 +47,12 @@ class WorkerPool(Protocol):
 
     @property
     def n_workers(self) -> int:
-        """How many pieces of work run at the same time."""
+        """Return how many pieces of work run at the same time."""
         ...
 
     @property
     def shares_memory(self) -> bool:
-        """Whether the workers see the objects of this process."""
+        """Return whether the workers see the objects of this process."""
         ...
 
     @property

@@ -101,7 +101,7 @@ class Journal:
         return entry["fingerprint"] if entry else None
 
     def is_done(self, key: str, fingerprint: str) -> bool:
-        """Whether a piece of work is finished with these settings and its files are intact.
+        """Return whether a piece of work is finished with these settings and its files are intact.
 
         Parameters
         ----------
@@ -324,7 +324,7 @@ def claim_output(
     beside : iterable of str
         Jobs whose folder this one may share, such as ``"detect"`` for the
         crops of its cells. Their files are never removed; those of this job
-        are told by keys that start with ``"<job>/"``.
+        are recognised by keys that start with ``"<job>/"``.
 
     Returns
     -------
@@ -391,7 +391,7 @@ def _state_of(path: Path) -> dict[str, int] | None:
 
 
 def _is_same(path: Path, recorded: Mapping[str, Any]) -> bool:
-    """Whether an output is what was recorded of it."""
+    """Return whether an output is what was recorded of it."""
     state = _state_of(path)
     if state is None or any(state[name] != recorded.get(name) for name in ("files", "bytes")):
         return False

@@ -12,7 +12,7 @@ Factors = tuple[int, int, int]
 
 
 def joined_pixels(pixel_nm: float, working_pixel_nm: float) -> int:
-    """How many pixels are joined along y and x to come near a working size."""
+    """Return how many pixels are joined along y and x to come near a working size."""
     return max(1, round(working_pixel_nm / pixel_nm))
 
 

@@ -168,7 +168,7 @@ def watershed(
 
 
 class _Layout(NamedTuple):
-    """Where the voxels of an image lie in the padded, ravelled one."""
+    """Places of the voxels of an image in the padded, ravelled one."""
 
     padded: tuple[int, int, int]
     begins: NDArray[np.int64]  # of the rows
@@ -207,7 +207,7 @@ class _Layout(NamedTuple):
 
 
 def _rows(n_voxels: int, shape: tuple[int, ...]) -> int:
-    """Rows with about so many voxels."""
+    """Rows with about this many voxels."""
     return max(1, n_voxels // shape[-1])
 
 
@@ -240,7 +240,7 @@ def _group(pieces: NDArray[np.int32], most: int) -> tuple[NDArray[np.int64], NDA
     """Order of seeds piece by piece, and where groups of whole pieces begin in it.
 
     The flood of a group may ask every level whether anything waits there, so there
-    are at most so many groups that this takes no longer than the flood itself.
+    are so few groups that this takes no longer than the flood itself.
     """
     order = np.argsort(pieces, kind="stable")
     begins = np.flatnonzero(np.diff(pieces[order], prepend=-1))

@@ -141,7 +141,7 @@ def fill_holes(
     ----------
     mask : array, shape (Y, X) or (Z, Y, X)
         True = object. A volume is filled as a whole: a hole of one slice that
-        leads outside through another slice is none.
+        leads outside through another slice is not one.
     max_area_px : int, optional
         Largest hole that is filled, in pixels or voxels; all by default.
     out : bool array, C-contiguous, shape of `mask`, optional

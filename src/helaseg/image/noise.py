@@ -1,4 +1,4 @@
-"""How strong gradients and dark lines are where there are none: the noise of a slice."""
+"""Noise of a slice: the strength of gradients and dark lines where there are none."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _unexceeded(
 
 
 def _spaced(peaks: NDArray[np.int64], distance: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which peaks are left when those too near to a kept one are dropped."""
+    """Find which peaks are left when those too near to a kept one are dropped."""
     rows, columns = (np.ascontiguousarray(peaks[:, axis]) for axis in range(2))
     distance = min(distance, max(shape))
     cells = np.full([-(-n // distance) for n in shape], -1, np.int64)

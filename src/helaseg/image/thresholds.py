@@ -280,7 +280,7 @@ def _count_values(values: NDArray[Any], bins: int) -> tuple[NDArray[np.int64], N
         raise ParameterError(msg)
     edges = np.linspace(low, high, bins + 1)
     if not (np.diff(edges) > 0).all():
-        # One value, or values so close that the bins cannot be told apart.
+        # One value, or values so close that the bins cannot be distinguished.
         return np.array([values.size], np.int64), np.array([low])
     counts = np.zeros(bins, np.int64)
     for start in range(0, values.size, _CHUNK):

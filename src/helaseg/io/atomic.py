@@ -36,7 +36,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     JobError
-        If the disk refuses (full, read-only, no right to write), naming the
+        If a file cannot be written (full, read-only, no right to write), naming the
         target.
 
     Notes
@@ -63,7 +63,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """What the disk refuses while a target is written becomes an error that says what to do."""
+    """Turn an error of the disk while a target is written into one that says what to do."""
     try:
         yield
     except OSError as error:
@@ -87,7 +87,7 @@ def allocate(path: Path, n_bytes: int) -> None:
     Raises
     ------
     JobError
-        If the disk refuses, naming the folder that the file is for.
+        If a file cannot be written, naming the folder that the file is for.
     """
     folder = path.parent
     target = folder.parent if folder.name.startswith(ROOM_PREFIX) else folder

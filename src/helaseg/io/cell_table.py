@@ -102,7 +102,7 @@ def write_cells_csv(
     ParameterError
         If a track has no box.
     JobError
-        If the disk refuses.
+        If a file cannot be written.
     """
     rows = []
     for track in tracks:

@@ -73,7 +73,7 @@ def write_comparison(
     Raises
     ------
     JobError
-        If the disk refuses; each file is there as a whole or not at all.
+        If a file cannot be written; each file is there as a whole or not at all.
     """
     folder = Path(folder)
     files = [folder / name for name in ("scores.csv", "statistics.csv", "compare.json")]

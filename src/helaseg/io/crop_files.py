@@ -40,7 +40,7 @@ class CropFile(ABC):
     Raises
     ------
     JobError
-        From every method, if the disk refuses.
+        From every method, if a file cannot be written.
     """
 
     def __init__(self, target: Path, grid: Grid) -> None:
@@ -209,7 +209,7 @@ def open_crop_file(
     Raises
     ------
     JobError
-        If the disk refuses.
+        If a file cannot be written.
     """
     if format == "tiff":
         return SliceFolder(folder / "raw", grid, prefix=folder.name, numbers=numbers)

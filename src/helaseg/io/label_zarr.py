@@ -131,7 +131,7 @@ def write_block(array: zarr.Array | PathLike, roi: Roi, data: Any) -> None:
     ParameterError
         If the box does not lie on whole blocks or the data do not fit into it.
     JobError
-        If the disk refuses the data.
+        If the data cannot be written.
     """
     stored = as_zarr_array(array)
     block = block_shape(stored)
@@ -167,7 +167,7 @@ def finish_pyramids(path: PathLike, *, n_levels: int | None = None) -> None:
     DataFormatError
         If there are no images.
     JobError
-        If the disk refuses the data.
+        If the data cannot be written.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Which grey of a mask is foreground: 0/1, 0/255, signed bytes, soft edges."""
+"""Foreground of a mask: 0/1, 0/255, signed bytes, soft edges."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _N_SLICES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskReading:
-    """How an image is read as a mask.
+    """Interpretation of an image as a mask.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def read_mask_values(data: Sliceable, *, name: str) -> MaskReading:
     3. Of more values the positive ones are foreground, and 0 must be one of them.
     4. Masks that were resized or stored as JPEG have greys between 0 and a plateau,
        on their rim alone. They are cut at half of the largest value. Labels of objects
-       are told from them by their inside.
+       are distinguished from them by their inside.
     """
     values = set[int]()
     for z in range(data.shape[0]):

@@ -1,4 +1,4 @@
-"""What a method left on disk: its label image, and what it took."""
+"""Files of a method: its label image and its cost."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ def find_label_image(
 
 
 def is_class_image(path: Path) -> bool:
-    """Whether a path is the class image of a segmentation, by its name."""
+    """Return whether a path is the class image of a segmentation, by its name."""
     return path.name in {f"labels{ending}" for ending in _ENDINGS}
 
 
 def read_cost(
     prediction: str | os.PathLike[str], training: str | os.PathLike[str] | None = None
 ) -> MethodCost:
-    """What a method took, as far as it has noted it.
+    """Read the cost of a method, as far as it was noted.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class Multiscale:
     levels: tuple[Level, ...]
 
     def zyx(self, shape: Sequence[int], *, where: str) -> tuple[int | None, int, int]:
-        """Which array axes are z (None: there is none), y and x.
+        """Find the array axes of z (None if there is no z), y and x.
 
         Raises
         ------

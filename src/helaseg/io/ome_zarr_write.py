@@ -73,7 +73,7 @@ def write_ome_zarr(
     OutputExistsError
         If `path` is there and is no zarr folder.
     JobError
-        If the disk refuses the data.
+        If the data cannot be written.
 
     References
     ----------

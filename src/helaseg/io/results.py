@@ -72,7 +72,7 @@ def write_segmentation(
     Raises
     ------
     JobError
-        If the disk refuses; each file is there as a whole or not at all.
+        If a file cannot be written; each file is there as a whole or not at all.
 
     Notes
     -----

@@ -44,7 +44,7 @@ def write_seams_csv(path: Path, seams: Iterable[Seam], grid: Grid) -> None:
 
 
 def read_seams_csv(path: Path) -> list[Seam]:
-    """What `write_seams_csv` wrote.
+    """Read the table that `write_seams_csv` wrote.
 
     Raises
     ------

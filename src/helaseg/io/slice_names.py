@@ -53,7 +53,7 @@ class _Column:
 
     @property
     def rank(self) -> int:
-        """How well the word in front says that slices are counted: 0, 1, or 2 for not at all."""
+        """Rank of the word in front as a name of slices: 0, 1, or 2 for no such name."""
         text = self.before.lower()
         ranks = (k for k, word in enumerate(_SLICE_WORDS) if word.search(text))
         return next(ranks, len(_SLICE_WORDS))

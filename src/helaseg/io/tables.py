@@ -47,7 +47,7 @@ def write_detections_csv(
     ParameterError
         If the two are not equally long.
     JobError
-        If the disk refuses.
+        If a file cannot be written.
     """
     if len(detections) != len(cell_ids):
         msg = (

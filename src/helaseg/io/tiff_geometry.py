@@ -17,7 +17,7 @@ _XML_NAMESPACE = re.compile(r"\{.*?\}")
 
 
 def tiff_geometry(tif: tifffile.TiffFile) -> Geometry:
-    """What the first page and the description of a TIFF say.
+    """Read the geometry from the first page and the description of a TIFF.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How many images the description of a TIFF file promises, beside how many there are."""
+"""Number of images that the description of a TIFF file promises, against the number in it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _MOST_COMPRESSION = 4000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PagePlace:
-    """Where a page lies.
+    """Place of a page.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def write_tiff(
     ParameterError
         If `data` do not have the shape of `grid`, or no voxels.
     JobError
-        If the disk refuses; nothing half-written is left.
+        If a file cannot be written; nothing half-written is left.
 
     Notes
     -----
@@ -104,7 +104,7 @@ def write_tiff_slices(
     ParameterError
         If `data` do not have the shape of `grid`, or no voxels.
     JobError
-        If the disk refuses; nothing half-written is left.
+        If a file cannot be written; nothing half-written is left.
     """
     _check(data, grid, compression)
     if first_number < 0:

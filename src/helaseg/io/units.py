@@ -52,7 +52,7 @@ def nm_per_unit(unit: Any) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """What a file says about where its voxels lie; the voxel size may be unknown.
+    """Geometry as a file states it; the voxel size may be unknown.
 
     Parameters
     ----------

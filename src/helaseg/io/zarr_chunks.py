@@ -27,7 +27,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkForm:
-    """What the file of a chunk must be.
+    """Expected form of the file of a chunk.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ def open_node(where: Path, mode: Literal["r", "r+"] = "r") -> Any:
             except zarr.errors.ContainsArrayError:
                 pass
         return zarr.open_array(where, mode=mode)
-    except Exception as error:  # zarr has many errors for a folder that is none of its own
+    except Exception as error:  # zarr has many errors for a folder that is not its own
         reason = str(error).partition("\n")[0]
         msg = f"expected an OME-Zarr image or a zarr array, {where} is not ({reason})"
         raise DataFormatError(msg) from error
@@ -189,6 +189,6 @@ def store_block(array: zarr.Array, roi: Roi, data: NDArray[Any], where: object) 
 
 
 def refused(where: object, error: OSError) -> JobError:
-    """What to raise when the disk refuses."""
+    """Make the error for a file that cannot be written."""
     reason = error.strerror or str(error)
     return JobError(f"could not write {where}: {reason}; free or choose another disk")

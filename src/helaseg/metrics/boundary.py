@@ -1,4 +1,4 @@
-"""How much of one surface lies close to the other: boundary precision, recall and F."""
+"""Share of one surface close to the other: boundary precision, recall and F."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class BoundaryMetric:
 
 
 def as_boundary_metric(name: str) -> BoundaryMetric | None:
-    """What a name such as ``boundary_recall_30nm`` stands for; None if it is no such name."""
+    """Parse a name such as ``boundary_recall_30nm``; None if it is not such a name."""
     match = _NAME.fullmatch(name)
     if match is None or float(match[2]) == 0:
         return None

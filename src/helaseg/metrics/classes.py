@@ -1,4 +1,4 @@
-"""What is compared with what: labels of the truth and labels of the prediction."""
+"""Pairs of labels that are compared: those of the truth and those of the prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which labels of one image meet which labels of another, and how often."""
+"""Contingency tables: how often each pair of labels of two images meets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SMALLEST_TABLE = 1 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ContingencyTable:
-    """How often each pair of labels occurs at one voxel; only pairs that occur.
+    """Counts of the pairs of labels that occur at one voxel.
 
     Parameters
     ----------

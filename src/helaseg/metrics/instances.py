@@ -1,4 +1,4 @@
-"""Which true objects were found: matching of instances, and scores of the matching."""
+"""Matching of instances, and scores of the matching."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class InstanceMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceMatches:
-    """What was found, missed and made up.
+    """Objects that were found, missed and made up.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def panoptic_quality(
     threshold: float = 0.5,
     ignore: ArrayLike | LabelVolume | None = None,
 ) -> PanopticQuality:
-    """How well objects are found and outlined, in one number.
+    """Compute one number for the detection and the outlines of objects.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ def instance_f1(
 
 
 def detection_scores(points: Iterable[Detection] | ArrayLike, labels: ArrayLike) -> DetectionScores:
-    """Which true cells were detected once, not at all, or more than once.
+    """Count the true cells that were detected once, not at all, or more than once.
 
     Parameters
     ----------

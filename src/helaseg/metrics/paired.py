@@ -61,7 +61,7 @@ def paired_difference(
     On simulated series of 240 slices with correlations of 0 to 0.9 between neighbours the
     interval covers the true difference in 90 to 97 of 100 cases, and the test rejects in
     3 to 9 where there is no difference; on all slices, as if they were independent, it
-    rejects in up to 66. The correlation of a short series cannot be told: with 12 slices
+    rejects in up to 66. The correlation of a short series is unknown: with 12 slices
     both hold for independent ones alone, and with 40 up to a correlation of 0.5.
 
     References
@@ -108,7 +108,7 @@ def paired_difference(
 
 
 def block_length(values: NDArray[np.float64]) -> int:
-    """How many neighbours are kept together (see `paired_difference`)."""
+    """Return how many neighbours are kept together (see `paired_difference`)."""
     n = values.size
     most = max(1, n // LEAST_SLICES)
     least = min(most, max(1, round(n ** (1 / 3))))

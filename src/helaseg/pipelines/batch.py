@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,7 @@ MAX_ARRAY_BYTES = 2**27
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What `run` leaves behind.
+    """Result of `run`.
 
     Parameters
     ----------
@@ -98,6 +97,45 @@ class RunResult:
     segmentations: Mapping[int, Path]
     steps: tuple[StepCost, ...]
     n_new: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A run at work.
+
+    Parameters
+    ----------
+    volume : Volume
+        Its input.
+    out : Path
+        Its output folder.
+    config : RunConfig
+        Its settings.
+    journal : Journal
+        Its finished pieces.
+    key : str
+        From `run_key`.
+    pool : WorkerPool
+        Its workers.
+    timer : StepTimer
+        Its costs so far.
+    progress : Progress, optional
+        Called per piece of work.
+    """
+
+    volume: Volume
+    out: Path
+    config: RunConfig
+    journal: Journal
+    key: str
+    pool: WorkerPool
+    timer: StepTimer
+    progress: Progress | None
+
+    def add_costs(self, piece: str) -> None:
+        """Add the costs of a finished piece of work."""
+        for cost in self.journal.values(piece)["steps"]:
+            self.timer.add(StepCost(**cost))
 
 
 def run(
@@ -152,7 +190,17 @@ def run(
         # What a kill has left half-written.
         remove_rooms(out)
         timer = StepTimer()
-        cells = _detect(volume, out, config, journal, key, pool, timer, progress)
+        job = _Job(
+            volume=volume,
+            out=out,
+            config=config,
+            journal=journal,
+            key=key,
+            pool=pool,
+            timer=timer,
+            progress=progress,
+        )
+        cells = _detect(job)
         _drop_others(cells, journal)
         with local_pool(pool) as threads:
             crop_noted(
@@ -167,11 +215,9 @@ def run(
             )
         check_unchanged(volume, state)
         for cell in cells:
-            _add_costs(timer, journal.values(f"run/crop/{cell.id}"))
-        folders, n_new = _segment_cells(
-            volume, out, cells, config, journal, key, pool, timer, progress
-        )
-        _paste(volume, out, cells, folders, journal, key, pool, timer, progress)
+            job.add_costs(f"run/crop/{cell.id}")
+        folders, n_new = _segment_cells(job, cells)
+        _paste(job, cells, folders)
         write_measurements(out / "measurements.csv", folders)
         write_summary(volume, source, out, config, cells, timer.steps)
     return RunResult(
@@ -185,7 +231,7 @@ def run_key(state: str, config: RunConfig) -> str:
 
 
 def _drop_others(cells: Sequence[CellRow], journal: Journal) -> None:
-    """Remove results of cells that are not in the table any more, lest they be counted."""
+    """Remove results of cells that are not in the table any more, so that they are not counted."""
     current = {f"run/{part}/{cell.id}" for cell in cells for part in ("cell", "report")}
     per_cell = ("run/cell/", "run/report/")
     journal.remove_outputs(k for k in journal.keys if k.startswith(per_cell) and k not in current)
@@ -204,44 +250,42 @@ def _check_travels(volume: Volume, executor: str) -> None:
     raise ParameterError(msg)
 
 
-def _detect(
-    volume: Volume,
-    out: Path,
-    config: RunConfig,
-    journal: Journal,
-    key: str,
-    pool: WorkerPool,
-    timer: StepTimer,
-    progress: Progress | None,
-) -> list[CellRow]:
+def _detect(job: _Job) -> list[CellRow]:
     """Detection and its files; the cells are read back, so an edited table is honoured."""
-    table = out / "cells.csv"
-    if not (journal.is_done("run/detect", key) and table.exists()):
+    table = job.out / "cells.csv"
+    if not (job.journal.is_done("run/detect", job.key) and table.exists()):
         with _hushed():
-            found = classical.detect(volume, config=config, executor=pool, progress=progress)
+            found = classical.detect(
+                job.volume, config=job.config, executor=job.pool, progress=job.progress
+            )
         cell_of = {d: track.id for track in found.tracks for d in track.detections}
         write_detections_csv(
-            out / "detections.csv", found.detections, [cell_of.get(d, 0) for d in found.detections]
+            job.out / "detections.csv",
+            found.detections,
+            [cell_of.get(d, 0) for d in found.detections],
         )
         background = found.background
-        write_ome_zarr(out / "background.ome.zarr", background.data, background.grid, kind="labels")
-        write_overview(volume, out, found)
+        write_ome_zarr(
+            job.out / "background.ome.zarr", background.data, background.grid, kind="labels"
+        )
+        write_overview(job.volume, job.out, found)
         write_cells_csv(
-            table, found.tracks, found.rois, volume.grid, ranks=rank_tracks(found.tracks)
+            table, found.tracks, found.rois, job.volume.grid, ranks=rank_tracks(found.tracks)
         )
         names = ("detections.csv", "background.ome.zarr", "overview.png", "overview.json")
-        outputs = [out / name for name in names]
+        outputs = [job.out / name for name in names]
         values = {"steps": [as_plain(cost) for cost in found.steps]}
-        journal.record("run/detect", key, outputs=outputs, values=values)
-    _add_costs(timer, journal.values("run/detect"))
-    cells = read_cells_csv(table, grid=volume.grid)
+        job.journal.record("run/detect", job.key, outputs=outputs, values=values)
+    job.add_costs("run/detect")
+    cells = read_cells_csv(table, grid=job.volume.grid)
     if not cells:
         dropped = len(read_rows(table, ("id",)))
+        name, place = job.volume.name, job.out / "background.ome.zarr"
         advice = (
-            f"{table} drops all {dropped} cells of {volume.name!r}; set 'keep' of some to yes"
+            f"{table} drops all {dropped} cells of {name!r}; set 'keep' of some to yes"
             if dropped
-            else f"no cell found in {volume.name!r}; look at {out / 'background.ome.zarr'}, lower "
-            "'detect.min_radius_nm', or check the voxel size"
+            else f"no cell found in {name!r}; look at {place}, lower 'detect.min_radius_nm', or "
+            "check the voxel size"
         )
         warnings.warn(advice, NothingFoundWarning, stacklevel=3)
     return cells
@@ -280,7 +324,7 @@ class SegmentTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
-    """What is journalled of one segmented cell."""
+    """Journal entry of one segmented cell."""
 
     outputs: tuple[Path, ...]
     steps: tuple[StepCost, ...]
@@ -328,87 +372,62 @@ def segment_one(task: SegmentTask) -> _Outcome:
     return _Outcome(outputs=tuple(files), steps=(*timer.steps, *steps))
 
 
-def _segment_cells(
-    volume: Volume,
-    out: Path,
-    cells: Sequence[CellRow],
-    config: RunConfig,
-    journal: Journal,
-    key: str,
-    pool: WorkerPool,
-    timer: StepTimer,
-    progress: Progress | None,
-) -> tuple[dict[int, Path], int]:
+def _segment_cells(job: _Job, cells: Sequence[CellRow]) -> tuple[dict[int, Path], int]:
     """Segment every cell that is not finished yet; the folder of each, and how many those were."""
-    folders = {cell.id: out / "rois" / roi_name(cell) for cell in cells}
+    folders = {cell.id: job.out / "rois" / roi_name(cell) for cell in cells}
     prints = {
-        cell.id: fingerprint_of(key, cell.roi, cell.centroid_vx, told_resin(cell.flags))
+        cell.id: fingerprint_of(job.key, cell.roi, cell.centroid_vx, told_resin(cell.flags))
         for cell in cells
     }
-    waiting = [c for c in cells if not journal.is_done(f"run/cell/{c.id}", prints[c.id])]
-    journal.remove_outputs(f"run/cell/{cell.id}" for cell in waiting)
+    waiting = [c for c in cells if not job.journal.is_done(f"run/cell/{c.id}", prints[c.id])]
+    job.journal.remove_outputs(f"run/cell/{cell.id}" for cell in waiting)
     tasks = [
         SegmentTask(
             id=cell.id,
-            name=volume.name,
+            name=job.volume.name,
             crop=folders[cell.id].resolve() / "raw",
-            grid=volume.grid.crop(cell.roi),
+            grid=job.volume.grid.crop(cell.roi),
             folder=folders[cell.id].resolve(),
             target_vx=target_of(cell),
-            config=_for_resin_of(cell, config.segment),
+            config=_for_resin_of(cell, job.config.segment),
         )
         for cell in waiting
     ]
     done = len(cells) - len(waiting)
-    if progress:
-        progress("cells", done, len(cells))
+    if job.progress:
+        job.progress("cells", done, len(cells))
     with _hushed():
-        for place, outcome in finished_map(pool, segment_one, tasks):
+        for place, outcome in finished_map(job.pool, segment_one, tasks):
             cell = waiting[place]
             values = {"steps": [as_plain(cost) for cost in outcome.steps]}
-            journal.record(
+            job.journal.record(
                 f"run/cell/{cell.id}", prints[cell.id], outputs=outcome.outputs, values=values
             )
             done += 1
-            if progress:
-                progress("cells", done, len(cells))
+            if job.progress:
+                job.progress("cells", done, len(cells))
     for cell in cells:
-        _add_costs(timer, journal.values(f"run/cell/{cell.id}"))
+        job.add_costs(f"run/cell/{cell.id}")
     return folders, len(waiting)
 
 
-def _add_costs(timer: StepTimer, values: Mapping[str, Any]) -> None:
-    for cost in values["steps"]:
-        timer.add(StepCost(**cost))
-
-
-def _paste(
-    volume: Volume,
-    out: Path,
-    cells: Sequence[CellRow],
-    folders: Mapping[int, Path],
-    journal: Journal,
-    key: str,
-    pool: WorkerPool,
-    timer: StepTimer,
-    progress: Progress | None,
-) -> None:
+def _paste(job: _Job, cells: Sequence[CellRow], folders: Mapping[int, Path]) -> None:
     """Instance labels of the whole volume, from the crops."""
-    target = out / "cells.ome.zarr"
-    print_ = fingerprint_of(key, [(cell.id, cell.roi) for cell in cells])
-    if journal.is_done("run/paste", print_):
-        _add_costs(timer, journal.values("run/paste"))
+    target = job.out / "cells.ome.zarr"
+    print_ = fingerprint_of(job.key, [(cell.id, cell.roi) for cell in cells])
+    if job.journal.is_done("run/paste", print_):
+        job.add_costs("run/paste")
         return
     step = StepTimer()
-    with step.measured("paste"), local_pool(pool) as threads, atomic_path(target) as temporary:
-        arrays = create_label_zarr(temporary, volume.grid, names=("cell", "nucleus"))
+    with step.measured("paste"), local_pool(job.pool) as threads, atomic_path(target) as temporary:
+        arrays = create_label_zarr(temporary, job.volume.grid, names=("cell", "nucleus"))
         pieces = [Piece.of(cell, folders[cell.id]) for cell in cells]
         tally = SeamTally(
             {cell.id: cell.roi for cell in cells},
             {cell.id: cell.centroid_vx for cell in cells},
-            volume.grid,
+            job.volume.grid,
         )
-        slabs = list(slabs_of(volume.shape, block_shape(arrays["cell"])))
+        slabs = list(slabs_of(job.volume.shape, block_shape(arrays["cell"])))
         # A slab takes 0.3 GB: no more of them than threads at a time.
         pasted_slabs = ordered_map(
             threads, partial(paste_slab, pieces), slabs, window=threads.n_workers
@@ -417,11 +436,11 @@ def _paste(
             write_block(arrays["cell"], slab, pasted.cell)
             write_block(arrays["nucleus"], slab, pasted.nucleus)
             tally.add(slab, pasted.cell, pasted.contested)
-            if progress:
-                progress("paste", done, len(slabs))
+            if job.progress:
+                job.progress("paste", done, len(slabs))
         finish_pyramids(temporary)
     values = {"steps": [as_plain(cost) for cost in step.steps]}
-    seams = out / "seams.csv"
-    write_seams_csv(seams, tally.seams(), volume.grid)
-    journal.record("run/paste", print_, outputs=[target, seams], values=values)
-    _add_costs(timer, values)
+    seams = job.out / "seams.csv"
+    write_seams_csv(seams, tally.seams(), job.volume.grid)
+    job.journal.record("run/paste", print_, outputs=[target, seams], values=values)
+    job.add_costs("run/paste")

@@ -198,7 +198,7 @@ def segment(
     config : SegmentConfig, optional
         Settings.
     seed_slice : int, optional
-        Slice of the crop where the nucleus is clear; found by itself if None.
+        Slice of the crop where the nucleus is clear; chosen automatically if None.
     target_vx : tuple of float, optional
         A point in the target cell, z, y, x in voxels of the crop; its middle
         if None.

@@ -214,7 +214,7 @@ def _side(
 
 
 def _places(name: str, own: Grid, grid: Grid, annotated: tuple[int, ...]) -> dict[int, int]:
-    """Which slice of an image stands where; it may hold the annotated slices alone."""
+    """Map the slices of an image to their places; it may hold the annotated slices alone."""
     if own.shape[0] == grid.shape[0] or own.shape[0] != len(annotated):
         own.check_agrees(grid, names=(name, "ROI"))
         return {z: z for z in annotated}

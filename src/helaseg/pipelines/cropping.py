@@ -126,7 +126,7 @@ def cut_boxes(
     GridMismatchError
         If the mask lies on another grid.
     JobError
-        If the disk refuses; crops that were yielded stay, nothing is left of others.
+        If a file cannot be written; crops that were yielded stay, nothing is left of others.
 
     Notes
     -----
@@ -335,7 +335,7 @@ def _plane(
     labels: NDArray[Any] | None,
     window: tuple[slice, slice],
 ) -> NDArray[Any]:
-    """What a box holds of a window; outside of the window it is 0."""
+    """Cut the plane of a box out of a window; outside of the window it is 0."""
     both, here = [], []
     for a, b, part in zip(cell.roi.start[1:], cell.roi.stop[1:], window, strict=True):
         low, high = max(a, part.start), max(a, part.start, min(b, part.stop))
@@ -352,7 +352,7 @@ def _plane(
 
 
 def _write_dataset(folder: Path) -> None:
-    """What nnU-Net wants to know of a data set."""
+    """Write the description that nnU-Net reads of a data set."""
     described = {
         "channel_names": {"0": "EM"},
         "labels": _NNUNET_LABELS,

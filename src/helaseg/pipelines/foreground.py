@@ -69,7 +69,7 @@ def only_slices(labels: LabelVolume, slices: Collection[int], *, elsewhere: int 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What counts as foreground.
+    """Choice of the foreground.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Choice:
 
     @property
     def subject(self) -> str:
-        """What is compared, in words."""
+        """Name of the compared objects."""
         if self.part is not None:
             return "nuclear envelope" if self.part == "envelope" else self.part
         if self.labels:

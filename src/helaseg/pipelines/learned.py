@@ -30,7 +30,7 @@ Bytes = NDArray[np.uint8]
 #: Voxels may be this many times as large as those the network knows: interpolation shows
 #: nothing that was not recorded.
 MAX_COARSER = 2.5
-#: Along each of three axes about as much is found; less than this part of the most is told.
+#: Each of the three axes finds about as much; warn below this fraction of the best axis.
 WEAK_AXIS = 0.5
 #: Classes of which the nucleus is made; others may be much larger and hide what they lack.
 LOOKED_FOR = ("nucleus", "nuclear envelope")
@@ -38,7 +38,7 @@ LOOKED_FOR = ("nucleus", "nuclear envelope")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedResult:
-    """What a network says of one ROI.
+    """Prediction of a network for one ROI.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def predict(
 
 
 def _axis_shares(n_found: NDArray[np.int64], classes: tuple[str, ...]) -> tuple[float, ...]:
-    """How much nucleus each axis finds of the most that one finds; tells of one with little."""
+    """Compute the share of the nucleus that each axis finds; warn of an axis with little."""
     own = [k for k, name in enumerate(classes) if name in LOOKED_FOR]
     counts = n_found[:, own].sum(axis=1)
     shares = tuple(float(n) / max(1, int(counts.max())) for n in counts)

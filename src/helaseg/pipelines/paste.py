@@ -114,7 +114,7 @@ def paste_slab(pieces: Sequence[Piece], slab: Roi) -> PastedSlab:
 
 
 def _part(piece: Piece, slab: Roi) -> Roi:
-    """What of a crop lies in a slab, in voxels of the big volume."""
+    """Intersect a crop with a slab, in voxels of the big volume."""
     return piece.roi.intersect(slab)
 
 

@@ -1,4 +1,4 @@
-"""What a run says of itself."""
+"""Summary of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the cells of a crop is meant: a note beside the crop."""
+"""Target of a crop: a note beside the crop."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_target(folder: Path, target_vx: tuple[float, float, float]) -> Path:
 
 
 def read_target(crop: Path) -> tuple[float, float, float] | None:
-    """Which cell of a crop is meant, if `write_target` has noted it beside the crop.
+    """Read the target that `write_target` noted beside a crop, if there is one.
 
     Raises
     ------

@@ -45,7 +45,7 @@ def write_candidates(path: Path | str, volume: Volume, cells: Sequence[CellRow])
     Raises
     ------
     JobError
-        If the disk refuses.
+        If a file cannot be written.
     """
     ranked = sorted(cells, key=lambda c: (c.rank, c.id))
     page = template("candidates.html.j2").render(

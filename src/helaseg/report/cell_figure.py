@@ -120,7 +120,7 @@ def _read_masks(
 def _middle(
     shape: CellShape, nucleus: NDArray[np.bool_], cell: NDArray[np.bool_], grid: Grid
 ) -> tuple[int, int, int]:
-    """Where the sections cut: the middle of the nucleus, else of the cell, else of the crop."""
+    """Find the place of the sections: the middle of the nucleus, the cell or the crop."""
     place = (np.array(grid.shape) - 1) / 2
     if shape.ellipsoid is not None:
         place = grid.to_vx(shape.ellipsoid.centre_nm)

@@ -171,7 +171,7 @@ def plot_tracks(tracks: Sequence[Track], grid: Grid) -> Figure:
 
 
 def z_stretch(grid: Grid) -> float:
-    """How much z is drawn longer than it is, so that it has a third of the in-plane size.
+    """Compute the stretch of z that gives it a third of the in-plane size.
 
     A whole number, or 1 where z is long enough.
     """

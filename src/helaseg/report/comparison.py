@@ -67,7 +67,7 @@ def write_comparison_report(
     GridMismatchError
         If the image does not lie on the grid of the comparison.
     JobError
-        If the disk refuses.
+        If a file cannot be written.
     """
     if image is not None:
         image.grid.check_agrees(comparison.grid, names=("image", "truth"))

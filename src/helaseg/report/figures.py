@@ -2,7 +2,7 @@
 
 Each returns a `matplotlib.figure.Figure`; a notebook shows it after
 ``%matplotlib inline`` and a script saves it with ``figure.savefig``. Axes carry
-units, and colours can be told apart with any colour vision.
+units, and colours can be distinguished with any colour vision.
 """
 
 from __future__ import annotations

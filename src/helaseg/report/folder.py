@@ -1,4 +1,4 @@
-"""What lies in the output folder of a run, read as far as it is there."""
+"""Contents of the output folder of a run, read as far as they are there."""
 
 from __future__ import annotations
 

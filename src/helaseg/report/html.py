@@ -256,7 +256,7 @@ def _overview_numbers(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """What the page of a run shows of a cell: nothing, or the problem, without a result."""
+    """Part of the page of a run for one cell: empty, or with a problem, without a result."""
 
     section: CellSection | None = None
     flags: CellFlag = CellFlag.NONE
@@ -417,7 +417,7 @@ def _track_data(run: RunFolder) -> dict[str, Any] | None:
 def _scores(
     columns: Mapping[str, ScoreTable], of_cells: Mapping[str, ScoreTable]
 ) -> dict[str, Any] | None:
-    """What the page shows of scores; median, mean and chart are over the cells if there are any."""
+    """Prepare the scores of a page; median, mean and chart are over the cells if there are any."""
     summed = of_cells or columns
     rows = tables.score_rows(columns, summary=summed)
     if not rows:

@@ -1,7 +1,7 @@
 """Colours, axes and encoding that all figures of the report share.
 
 Figures are made with the object interface of matplotlib, so that no backend is
-chosen and nothing is kept alive between calls.
+chosen and no figure stays in memory between calls.
 """
 
 from __future__ import annotations

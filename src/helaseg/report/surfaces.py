@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from helaseg.core.grid import Grid
 
-#: Samples across the picture, and along a line of sight every so many of them.
+#: Samples across the picture, and along a line of sight one per this number of them.
 _SIZE_PX = 340
 _DEPTH_STEP = 2
 #: Where the light comes from: left, above and behind the viewer (right, down, away).

@@ -1,4 +1,4 @@
-"""How training went, as a picture: `write_training_curves`."""
+"""Picture of a training: `write_training_curves`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which method is better, by what, where and at what cost: a comparison in sentences."""
+"""Verdict of a comparison in sentences: the better method, its lead, places and costs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def verdict(comparison: Comparison) -> list[str]:
 
 
 def is_better_low(score: Score) -> bool:
-    """Whether a smaller value of this score is the better one."""
+    """Return whether a smaller value of this score is the better one."""
     return score.unit in _LOWER_UNITS
 
 

@@ -94,7 +94,7 @@ def draw_slices(
 
 
 def most_workers(drawing: Drawing) -> int:
-    """How many slices may be in memory at the same time, with what it takes to draw them."""
+    """Bound the number of slices in memory, with the memory that drawing takes."""
     _, n_y, n_x = drawing.grid.shape
     voxel = 7 + np.dtype(drawing.organelles.mitochondria_dtype).itemsize
     return max(1, int(_MOST_BYTES // (n_x * (n_y * voxel + BAND_ROWS * _DRAWING_BYTES))))

@@ -52,7 +52,7 @@ class RoomMap:
         return kinds[(kinds > 1) & (kinds % 2 == 0)] // 2
 
     def fits(self, kind: int, points: Table, radius: float) -> NDArray[np.bool_]:
-        """Which points have `radius` nm of one kind around them."""
+        """Find which points have `radius` nm of one kind around them."""
         at = np.round((points - self._first_nm) / self._pitch_nm).astype(int)
         z, y, x = np.clip(at, 0, np.asarray(self._kind.shape) - 1).T
         return (self._kind[z, y, x] == kind) & (self._free_nm[z, y, x] > radius)

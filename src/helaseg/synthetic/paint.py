@@ -63,7 +63,7 @@ class RenderedSlice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depths:
-    """Where cells and nuclei are on a band of rows: float32 planes in nm, with a frame.
+    """Depths in cells and nuclei on a band of rows: float32 planes in nm, with a frame.
 
     Parameters
     ----------

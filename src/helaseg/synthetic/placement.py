@@ -1,4 +1,4 @@
-"""Where the cells of a phantom lie, how large they are, and where their nuclei are."""
+"""Places and sizes of the cells of a phantom and of their nuclei."""
 
 from __future__ import annotations
 

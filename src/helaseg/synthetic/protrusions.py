@@ -1,4 +1,4 @@
-"""What grows on cells and into nuclei: blebs, filopodia, invaginations."""
+"""Protrusions of cells and folds of nuclei: blebs, filopodia, invaginations."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _is_free(
     whole: NDArray[np.bool_],
     extent: NDArray[np.float64],
 ) -> bool:
-    """Whether capsules stay out of the neighbours and, along `whole` axes, off the faces."""
+    """Return whether capsules stay out of the neighbours and, along `whole` axes, off the faces."""
     tips = table[:, 3:6]
     radius = table[:, 6:8].max()
     low, high = tips.min(axis=0) - radius, tips.max(axis=0) + radius

@@ -13,7 +13,7 @@ RESIN_GREY = 201.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextureConfig:
-    """What a phantom looks like; sizes of structures are physical, whatever the voxel size.
+    """Textures of a phantom; sizes of structures are physical, whatever the voxel size.
 
     Parameters
     ----------

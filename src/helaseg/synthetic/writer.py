@@ -58,7 +58,7 @@ def write_phantom(
     OutputExistsError
         If the folder holds files.
     JobError
-        If the disk refuses a file.
+        If a file cannot be written.
 
     Notes
     -----

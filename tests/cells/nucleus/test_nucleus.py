@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from helaseg.cells.nucleus.evidence import collect_evidence
 from helaseg.cells.nucleus.masks import jaccard
-from helaseg.cells.nucleus.segment import NucleusConfig, segment_nucleus
+from helaseg.cells.nucleus.segment import NucleusConfig, follow_nuclei, segment_nucleus
 from helaseg.core.grid import Grid
 from helaseg.core.volume import Volume
 from helaseg.errors import NothingFoundWarning, ParameterError
@@ -64,8 +65,9 @@ def test_result_does_not_depend_on_the_workers(found, spec):
     crop, _, result = found
     with make_executor(spec) as executor:
         again = segment_nucleus(crop, executor=executor)
+        evidence = collect_evidence(crop, executor=executor)
     np.testing.assert_array_equal(again.nucleus, result.nucleus)
-    np.testing.assert_array_equal(again.resin, result.resin)
+    np.testing.assert_array_equal(evidence.resin, collect_evidence(crop).resin)
     assert again.confidence == result.confidence
 
 
@@ -80,11 +82,12 @@ def test_blank_slice_is_bridged_and_flagged(found):
     data = crop.read().copy()
     lost = result.seed_slice + 3
     data[lost] = 120
-    bridged = segment_nucleus(with_slices(crop, data))
+    evidence = collect_evidence(with_slices(crop, data))
+    bridged = follow_nuclei(evidence)
     assert bridged.events[lost] == "blank"
     assert bridged.confidence[lost] == 0.0
     assert jaccard(bridged.nucleus[lost], result.nucleus[lost]) > 0.75
-    np.testing.assert_array_equal(bridged.resin[lost], bridged.resin[lost - 1])
+    np.testing.assert_array_equal(evidence.resin[lost], evidence.resin[lost - 1])
 
 
 def test_seed_slice_can_be_chosen(found):

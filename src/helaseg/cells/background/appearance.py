@@ -1,4 +1,4 @@
-"""What a volume looks like: resin brighter than the cells, darker, or none.
+"""Appearance of a volume: resin brighter than the cells, darker, or absent.
 
 The published method takes the brightest class for resin. That is decided here
 from what the two classes of grey values look like: cells are full of
@@ -41,7 +41,7 @@ MIN_RATIO = 1.4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glimpse:
-    """What the dark and the bright regions of one slice look like.
+    """Statistics of the dark and the bright regions of one slice.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ class Glimpse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appearance:
-    """What a volume looks like.
+    """Decision about the resin of a volume.
 
     Parameters
     ----------
     resin : {"bright", "dark", "none"}
-        Resin is brighter or darker than the cells, or cannot be told from them.
+        Resin is brighter or darker than the cells, or cannot be distinguished from them.
     negative : bool
         Lines in the cells are bright and the resin is dark: membranes are dark in
         stained cells, so the image is a negative of what it should be.
@@ -87,7 +87,7 @@ class Appearance:
 
     @property
     def flags(self) -> CellFlag:
-        """What a result has to say about it."""
+        """Flags that describe the resin."""
         if not self.sure:
             return CellFlag.UNSURE_RESIN
         said = {"dark": CellFlag.INVERTED_RESIN, "none": CellFlag.NO_RESIN}
@@ -95,7 +95,7 @@ class Appearance:
 
 
 def told_resin(flags: CellFlag) -> ResinClass:
-    """What `Appearance.flags` say of the resin."""
+    """Read the class of the resin from the flags of `Appearance.flags`."""
     if CellFlag.NO_RESIN in flags:
         return "none"
     return "dark" if CellFlag.INVERTED_RESIN in flags else "bright"
@@ -104,7 +104,7 @@ def told_resin(flags: CellFlag) -> ResinClass:
 def glimpse_slice(
     image: ArrayLike, *, pixel_nm: float, reliable: bool, config: BackgroundConfig | None = None
 ) -> Glimpse:
-    """What the two classes of grey values of one slice look like.
+    """Measure the two classes of grey values of one slice.
 
     Parameters
     ----------
@@ -199,14 +199,14 @@ def decide_appearance(
 
 
 def survey_resin(volume: Volume, *, config: BackgroundConfig | None = None) -> Appearance:
-    """What a volume looks like, from a few slices.
+    """Decide about the resin of a volume from a few slices.
 
     Parameters
     ----------
     volume : Volume
         A whole stack or a crop; `N_SLICES` of its slices are read.
     config : BackgroundConfig, optional
-        How resin is told from cells.
+        Settings for the separation of resin from cells.
 
     Returns
     -------

@@ -16,7 +16,7 @@ def slice_greys(image: NDArray[Any]) -> tuple[float, float]:
 
 
 def off_reference(greys: tuple[float, float], reference: tuple[float, float] | None) -> bool:
-    """Whether a slice shows nothing, or not what the other slices of its volume show.
+    """Return whether a slice shows nothing, or not what the other slices of its volume show.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ ResinClass = Literal["bright", "dark", "none"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundConfig:
-    """How resin is told from cells.
+    """Settings for the separation of resin from cells.
 
     Where no paper is named, a default was measured on real slices of HeLa
     cells (10 and 28 nm pixels) with charging shadows in the resin.
@@ -25,7 +25,7 @@ class BackgroundConfig:
         Whether resin is brighter or darker than the cells, or there is none.
         ``"auto"`` decides by what the volume shows, see
         `helaseg.cells.background.appearance.decide_appearance`; published: bright. A crop in
-        which resin stands out nowhere has none whatever is said here.
+        which resin stands out nowhere has none, regardless of this setting.
     working_pixel_nm : float
         Whole pixels are joined up to about this size before the search; the
         published pipeline worked on 40 nm pixels (1 in 4 of 10 nm).

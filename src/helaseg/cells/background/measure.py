@@ -58,7 +58,7 @@ class BackgroundResult:
         Part of the slice that is resin.
     reliable : bool
         False for a blank slice, for one with too little contrast or resin (see
-        `BackgroundConfig`), and where there is no resin to be told from cells.
+        `BackgroundConfig`), and where there is no resin to distinguish from cells.
     blank : bool
         Whether the slice shows nothing.
     """
@@ -202,7 +202,7 @@ def measure_background(
 
 
 def _nothing_seen(mask: Mask, pixel_nm: float, *, blank: bool = False) -> BackgroundResult:
-    """A slice in which no resin is told from cells."""
+    """A slice in which no resin is found."""
     return BackgroundResult(
         mask=mask,
         pixel_nm=pixel_nm,

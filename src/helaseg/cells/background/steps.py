@@ -70,7 +70,7 @@ def split_greys(
 
 
 def forms_regions(split: GreySplit, pixel_nm: float, config: BackgroundConfig) -> bool:
-    """Whether cells, and resin of little contrast, fill places of about 1 µm and do not mingle."""
+    """Return whether cells, and resin of little contrast, fill places of about 1 µm unmixed."""
     from helaseg.image import gaussian
 
     sigma_px = config.local_sigma_nm / 2 / pixel_nm

@@ -1,4 +1,4 @@
-"""Cells of one slice that have no resin between them, parted by their nuclei.
+"""Cells of one slice that have no resin between them, separated by their nuclei.
 
 In a clump the distance to the resin is one hill for many cells. Nuclei that
 are seen through several slices say how many there are; each hill that holds
@@ -70,16 +70,16 @@ def split_hills(
         width = distance_transform(_apart(shares), spacing=crowd.pixel_nm)
         widest = np.zeros(len(crowd.markers) + 1, np.float32)
         np.maximum.at(widest, shares.ravel(), width.ravel())
-        parted = set[int]()
+        separated = set[int]()
         for k, (marker, home) in enumerate(zip(crowd.markers, crowd.homes, strict=True), start=1):
             y, x = divmod(int(np.argmax(np.where(disks == k, width, 0))), disks.shape[1])
             radius = min(float(widest[k]), marker.limit_nm)
             if radius >= config.min_radius_nm:
                 row, col = ((p + o) * crowd.step for p, o in zip((y, x), crowd.origin, strict=True))
                 found.append(((float(row), float(col), radius), marker.nucleus))
-                parted.add(home)
+                separated.add(home)
         # Parts that are all too small for a cell are no parts.
-        found += [(hills[k - 1], 0) for k in crowd.hills - parted if k > 0]
+        found += [(hills[k - 1], 0) for k in crowd.hills - separated if k > 0]
     return sorted(found, key=lambda f: (-f[0][2], f[0][:2]))
 
 
@@ -141,7 +141,7 @@ def measure_necks(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Crowd:
-    """The part of a slice that is taken apart, on every so many of its pixels."""
+    """The part of a slice that is taken apart, on one in this many of its pixels."""
 
     step: int
     pixel_nm: float  # with that step

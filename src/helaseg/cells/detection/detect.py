@@ -49,7 +49,7 @@ MIN_PROBES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectConfig(HillConfig):
-    """Which slices are probed and what counts as a cell there.
+    """Settings for probed slices and for the cells in them.
 
     Parameters
     ----------

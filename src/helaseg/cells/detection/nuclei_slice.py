@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 #: Centre in pixels and radius in nm: y, x, radius.
 Circle = tuple[float, float, float]
 
-#: The noise is measured on every so many rows and columns.
+#: The noise is measured on one in this many rows and columns.
 NOISE_STEP = 3
 #: Most of the surroundings of a nucleus that may be resin; they begin and end here.
 MAX_RESIN_AROUND, RING_NM = 0.2, (200.0, 400.0)
@@ -33,7 +33,7 @@ CORE_PIXEL_NM = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NucleiConfig:
-    """What counts as a nucleus in a probed slice.
+    """Settings for the nuclei of a probed slice.
 
     Where no reason is given, a default was read off a whole real slice (28 nm
     pixels) and phantoms (10 nm); all are far from where they matter.

@@ -44,14 +44,14 @@ CELL_RADII = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenNuclei:
-    """What looks like a nucleus in one slice.
+    """Candidate nuclei of one slice.
 
     Parameters
     ----------
     z : int
         Slice of the volume.
     labels : ndarray of integers, shape (Y, X)
-        Every so many pixels of what `find_nuclei` gives, the same in all slices.
+        One in this many pixels of what `find_nuclei` gives, the same in all slices.
     circles : tuple of (y, x, radius_nm)
         Largest circles in them, in pixels of the background.
     """
@@ -101,7 +101,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neck:
-    """How wide two neighbouring shares meet in one slice.
+    """Width of the contact of two neighbouring shares in one slice.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def _join(radius: NDArray[np.float64], links: Sequence[tuple[int, int]]) -> NDAr
 def markers_in_slice(
     nuclei: Sequence[Nucleus], z: int, *, pixel_nm: float, slice_nm: float
 ) -> list[Marker]:
-    """Where the nuclei of a volume lie in one slice, or would lie if they reached it.
+    """Place the nuclei of a volume in one slice, also those that end close to it.
 
     Parameters
     ----------
@@ -342,7 +342,7 @@ def join_stacked(
 
 
 def _overlap(below: Nucleus, above: Nucleus, pixel_nm: float) -> bool:
-    """Whether circles of the last slice of one and of the first of the other overlap."""
+    """Return whether circles of the last slice of one and of the first of the other overlap."""
     return any(
         np.hypot(a - c, b - d) * pixel_nm < max(r, q)
         for a, b, r in below.circles[max(below.circles)]

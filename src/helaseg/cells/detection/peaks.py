@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HillConfig:
-    """Which hills of the distance to the resin are cells.
+    """Settings that decide which hills of the distance to the resin are cells.
 
     Parameters
     ----------

@@ -19,13 +19,13 @@ from helaseg.core.objects import CellFlag, Detection
 from helaseg.core.volume import Volume
 from helaseg.image.blocks import join_pixels, joined_pixels
 
-#: Of what looks like a nucleus every so many rows and columns are kept.
+#: Of what looks like a nucleus one in this many rows and columns is kept.
 LABEL_STEP = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedSlice:
-    """What was found in one slice.
+    """Results of one probed slice.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class ProbedSlice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeTask:
-    """What to do with one slice.
+    """Instructions for one slice.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which of the cells found are the best candidates for a closer look."""
+"""Rank the detected cells as candidates for a closer look."""
 
 from __future__ import annotations
 

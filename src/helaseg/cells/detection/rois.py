@@ -20,7 +20,7 @@ Bounds = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoiConfig:
-    """How boxes are drawn.
+    """Settings for the boxes around cells.
 
     Parameters
     ----------

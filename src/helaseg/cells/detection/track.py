@@ -33,7 +33,7 @@ Segment = list[Detection]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackConfig:
-    """Which detections belong to one cell.
+    """Settings that decide which detections belong to one cell.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def link_detections(
     1. Between each probe and the next assign detections one to one so that the
        sum of costs is least. A link costs its in-plane way over the farthest
        one allowed, plus the logarithm of the size ratio over that of the
-       largest one allowed; a link over either limit is none. Of the possible
+       largest one allowed; a link over either limit is not made. Of the possible
        links as many as possible are made.
     2. Assign ends of pieces to starts of later ones over at most
        ``max_gap_probes`` missed probes in the same way; over n probes the way
@@ -387,7 +387,7 @@ def _common_flags(segment: Segment, slice_flags: Mapping[int, CellFlag]) -> Cell
 
 
 def _leaves_sides(d: Detection, grid: Grid) -> bool:
-    """Whether the disk of a detection reaches beyond y or x."""
+    """Return whether the disk of a detection reaches beyond y or x."""
     for p, n, size in zip((d.y, d.x), grid.shape[1:], grid.voxel_size_nm[1:], strict=True):
         if min(p + 0.5, n - 0.5 - p) * size < d.radius_nm:
             return True

@@ -53,6 +53,6 @@ def cut_at_valleys(
 
 
 def _is_high(segment: Sequence[Detection], grid: Grid) -> bool:
-    """Whether a track is at least as high as the radius of its widest detection."""
+    """Return whether a track is at least as high as the radius of its widest detection."""
     height_nm = (segment[-1].z - segment[0].z) * grid.slice_nm
     return height_nm >= max(d.radius_nm for d in segment)

@@ -143,7 +143,7 @@ def measure_lines(profiles: Profiles, at_nm: Floats, *, shoulder_nm: float) -> L
 
 
 def _first_crossing(side: Floats, level: Floats) -> Floats:
-    """Where each row first rises to its level, in samples from its start."""
+    """Find where each row first rises to its level, in samples from its start."""
     high = side >= level[:, None]
     after = np.maximum(high.argmax(axis=1), 1)
     row = np.arange(len(side))

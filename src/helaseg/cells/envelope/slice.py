@@ -27,7 +27,7 @@ Depth = Callable[[Floats], Floats]
 
 #: Cost of a place that lies nearer to another stretch of the outline: never taken.
 FORBIDDEN = 100.0
-#: A curve whose line is on the median no deeper than so many times the texture of
+#: A curve whose line is on the median no deeper than this many times the texture of
 #: the nucleus shows no envelope. Noise alone gives 1.2, real and phantom nuclei 4 and more.
 NO_LINE = 1.5
 #: The least that a usual line is worth, in the same unit.
@@ -36,7 +36,7 @@ LEAST_LINE = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvelopeConfig:
-    """How the outline of the nucleus is put on the dark line.
+    """Settings for moving the outline of the nucleus onto the dark line.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class EnvelopeConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What one slice shows under one outline; one value per vertex.
+    """Dark line under one outline of one slice; one value per vertex.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Line:
 
     @property
     def seen(self) -> bool:
-        """Whether there is a line at all."""
+        """Return whether there is a line at all."""
         return bool(np.median(self.depth) > NO_LINE * self.texture)
 
 

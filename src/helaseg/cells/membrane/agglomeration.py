@@ -1,4 +1,4 @@
-"""Which supervoxels form one cell: joined in the order of how open the way between them is.
+"""Agglomerate supervoxels into cells, the most open contacts first.
 
 A plasma membrane is closed: however small the piece of it between two
 supervoxels, the whole contact of two cells is membrane. Endoplasmic reticulum
@@ -262,7 +262,7 @@ class _Joining:
                 self.confidence[piece] = 1.0 - ratio
 
     def result(self) -> Ownership:
-        """What every supervoxel inherits from the piece it went into."""
+        """Return the owner of every supervoxel: that of the piece it was merged into."""
         owner, second, confidence = self.owner, self.second, self.confidence
         for k in reversed(self.order):
             if not owner[k]:

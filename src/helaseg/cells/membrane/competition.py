@@ -149,7 +149,7 @@ def _numbers(nuclei: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:
 
 
 def _at_sides(supervoxels: Labels, count: int, *, axes: tuple[int, ...]) -> Mask:
-    """Which supervoxels lie at a side of the crop across one of the axes, by number."""
+    """Find which supervoxels lie at a side of the crop across one of the axes, by number."""
     cut = np.zeros(count + 1, bool)
     for axis in axes:
         for side in (0, -1):

@@ -9,7 +9,7 @@ from helaseg._validate import check_positive, check_range
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompetitionConfig:
-    """How the cells of a crop are told apart; scores in ``docs/algorithms.md``.
+    """Settings for the separation of touching cells; scores in ``docs/algorithms.md``.
 
     Parameters
     ----------

@@ -34,12 +34,12 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellConfig:
-    """How the cells of a crop are told from resin and from each other.
+    """Settings for the separation of cells from resin and from each other.
 
     Parameters
     ----------
     competition : CompetitionConfig
-        How they are told from each other.
+        Settings for the separation of touching cells.
     border_nm : float
         How far the border between two cells may move from the coarse grid to the
         dark line: one and a half of its voxels.
@@ -136,7 +136,7 @@ class CellResult:
     def sampled_doubt(
         self,
     ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.uint8], Grid]:
-        """What `doubt` says in the middle of each coarse voxel, and the coarse grid."""
+        """Sample `doubt` in the middle of each coarse voxel; return the coarse grid as well."""
         if self.coarse is None:
             return np.zeros_like(self.cells), np.zeros(self.cells.shape, np.uint8), self.grid
         factors = self.coarse.factors

@@ -46,7 +46,7 @@ class Contacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """How strong dark lines are in a crop.
+    """Strength of the dark lines of a crop.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Lines:
     membrane: float
 
     def open_share(self, strength: ArrayLike, *, line_share: float, leak: float) -> Floats:
-        """What a dark line leaves open: 1 below the noise, falling as a Gaussian to `leak`."""
+        """Return the open share of a line: 1 below the noise, falling as a Gaussian to `leak`."""
         scale = (self.membrane - self.noise) * line_share
         above = np.maximum(np.asarray(strength, float) - self.noise, 0.0) / scale
         return leak + (1.0 - leak) * np.exp(-(above**2))

@@ -1,4 +1,4 @@
-"""How sure the nucleus of each slice is, as the Jaccard index it may be expected to have.
+"""Confidence of the nucleus of each slice, as an expected Jaccard index.
 
 Not in the published method. What the propagation has measured on each slice
 says where it goes wrong: where the dark line on the outline is weaker than

@@ -10,7 +10,7 @@ from helaseg.cells.nucleus.evidence_config import EvidenceConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NucleusConfig:
-    """How nuclei are found and followed.
+    """Settings for finding and following nuclei.
 
     Defaults without a source were chosen by ``benchmarks/nucleus_choices.py``;
     where a range is given, the scores in it are alike.
@@ -95,7 +95,7 @@ class NucleusConfig:
     min_line : float
         Mean dark line on the outline, 1 where it is clear everywhere, below
         which a nucleus is doubtful: 0.92 on the noisiest phantoms that are
-        segmented well. A doubtful nucleus is none if the edge levels disagree
+        segmented well. A doubtful nucleus is dropped if the edge levels disagree
         or its inside is textured: a mitotic cell.
     max_texture : float
         Most of the inside of a seed that is dark lines (nuclei up to 0.05, cytoplasm

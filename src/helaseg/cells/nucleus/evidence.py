@@ -1,4 +1,4 @@
-"""What one slice shows: dark lines, the pieces between them, resin.
+"""Evidence of one slice: dark lines, the pieces between them, resin.
 
 The published method cuts each slice with one Canny setting; a faint piece of
 nuclear envelope then joins the nucleus to the cytoplasm. Here dark lines are
@@ -35,7 +35,7 @@ Box = tuple[slice, slice]
 #: Ridge strength of the noise of a slice, in the units of `SliceEvidence.ridge`; the
 #: strongest membranes of real slices reach 16 times the noise.
 NOISE_RIDGE = 12
-#: Grey values and wide lines are kept on every so many working pixels along y and x.
+#: Grey values and wide lines are kept on one in this many working pixels along y and x.
 WIDE_STEP = 2
 #: The line filter needs no finer pixels than for this sigma; finer ones take three times
 #: as long and move the Jaccard index of real nuclei by less than 0.001.
@@ -44,7 +44,7 @@ MIN_LINE_SIGMA_PX = 1.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceEvidence:
-    """What one slice shows, at the working pixel size.
+    """Evidence of one slice, at the working pixel size.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class MembraneEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What all slices of a crop show; index it by slice.
+    """Evidence of all slices of a crop; index it by slice.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def slice_evidence(
     config : EvidenceConfig
         How lines are found.
     background : BackgroundConfig
-        How resin is told from cells.
+        Settings for the separation of resin from cells.
     scale : CropGrey
         Grey values of the crop.
     look : Appearance
@@ -393,7 +393,7 @@ def _as_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _splits_one_kind(resin: BackgroundResult, threshold: float) -> bool:
-    """Whether a slice was split within its resin, or within its cells.
+    """Return whether a slice was split within its resin, or within its cells.
 
     The usual threshold then lies outside of what were taken for resin and
     cells, or the two hardly differ. Slices with both are far above a contrast

@@ -10,7 +10,7 @@ from helaseg.errors import ParameterError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceConfig:
-    """How dark lines are found and a slice is cut along them.
+    """Settings for finding dark lines and cutting a slice along them.
 
     The defaults were chosen by ``benchmarks/nucleus_choices.py``.
 

@@ -29,13 +29,13 @@ MAX_REFUSED = 0.5
 TEXTURE = 3.0
 #: Numbers are bytes.
 MOST = 254
-#: Nuclei seen in fewer slices are none.
+#: Nuclei seen in fewer slices do not count.
 MIN_SLICES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
-    """What a nucleus of these cells is like.
+    """Typical measures of a nucleus of these cells.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def add_other_nuclei(
     """
     seeds = _find_seeds(evidence, nuclei, config, executor)
     usual = usual or Usual.of_seeds(seeds, evidence.grid.pixel_nm)
-    # What was followed and is none, at half the resolution, in the slices of the seeds.
+    # What was followed and is not a nucleus, at half the resolution, in the slices of the seeds.
     refused: dict[int, Mask] = {}
     number = 2
     for done, seed in enumerate(seeds):
@@ -161,7 +161,7 @@ def _seeds_of_slice(
 
 
 def _is_known(seed: Seed, nuclei: Nuclei, refused: dict[int, Mask]) -> bool:
-    """Whether a seed lies in a nucleus found before, or mostly in what was refused."""
+    """Return whether a seed lies in a nucleus found before, or mostly in what was refused."""
     if seed_overlap(seed.outline.mask, nuclei[seed.z]) > MAX_OVERLAP:
         return True
     if seed.z not in refused:
@@ -185,20 +185,20 @@ def _is_nucleus(path: NucleusPath, usual: Usual, config: NucleusConfig) -> bool:
 
 
 def _spans(mask: Mask) -> bool:
-    """Whether a mask reaches two opposite sides of the crop: the cytoplasm around nuclei."""
+    """Return whether a mask reaches two opposite sides of the crop: the cytoplasm around nuclei."""
     along_y = mask[0].any() and mask[-1].any()
     return bool(along_y or (mask[:, 0].any() and mask[:, -1].any()))
 
 
 def _is_compact(mask: Mask, pixel_nm: float, config: NucleusConfig) -> bool:
-    """Whether a large enough circle fits in, and fills enough: not what is around nuclei."""
+    """Return whether a large enough circle fits in, and fills enough: not what is around nuclei."""
     radius = radius_nm(mask, pixel_nm)
     least_nm2 = config.min_compactness * np.count_nonzero(mask) * pixel_nm**2
     return radius >= config.min_radius_nm and bool(np.pi * radius**2 >= least_nm2)
 
 
 def _is_cut(path: NucleusPath) -> bool:
-    """Whether a side of the crop cuts the nucleus."""
+    """Return whether a side of the crop cuts the nucleus."""
     masks = (path.mask(z) for z in range(len(path.outlines)))
     return any(m[0].any() or m[-1].any() or m[:, 0].any() or m[:, -1].any() for m in masks)
 

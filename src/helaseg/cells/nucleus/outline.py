@@ -15,9 +15,9 @@ from helaseg.image.blocks import enlarge
 
 #: A superpixel with more resin than this has leaked out of its cell.
 MAX_RESIN = 0.1
-#: A line of so many times the noise is as good as any; envelopes reach 3.5 to 8.
+#: A line of this many times the noise is as good as any; envelopes reach 3.5 to 8.
 CLEAR_LINE = 3.5
-#: A line inside the nucleus of so many times the noise is none of noise.
+#: A line inside the nucleus of this many times the noise is not noise.
 TEXTURE_LINE = 2.5
 #: What is nearer to the outline than this is neither texture nor apart from resin.
 RIM_NM = 100.0
@@ -73,7 +73,7 @@ class Outline:
         return max(self.line - self.texture - self.resin, 0.0)
 
     def score(self, config: NucleusConfig) -> float:
-        """How good the outline is; higher is better."""
+        """Score of the outline; higher is better."""
         return (
             self.line
             + config.likeness_weight * self.likeness
@@ -133,7 +133,7 @@ def follow_nucleus(
 def find_cap(
     evidence: SliceEvidence, prior: Mask, usual_contrast: float, config: NucleusConfig
 ) -> Outline | None:
-    """What is left of a nucleus where the cut grazes its envelope: a dark smear without a line.
+    """Find the cap of a nucleus, where the cut grazes its envelope: a dark smear without a line.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ def outlines_near(
     taken: Mask,
     config: NucleusConfig,
 ) -> Iterator[Mask]:
-    """What each line level takes for the nucleus, given that of a neighbouring slice.
+    """Propose a nucleus at each line level, given that of a neighbouring slice.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def clear_islands(
     is_clear: Callable[[Mask], bool],
     config: NucleusConfig,
 ) -> Iterator[Mask]:
-    """What each line level takes for the nucleus, of superpixels that are clear by themselves.
+    """Propose a nucleus at each line level from superpixels that are clear by themselves.
 
     Between islands lies cytoplasm that was nucleus in the slice before; no
     line of its own goes around it. The arguments are those of `outlines_near`
@@ -127,7 +127,7 @@ def _dark(
     evidence: SliceEvidence,
     config: NucleusConfig,
 ) -> Mask:
-    """Which superpixels are nearly as dark as the lines: mitochondria beside the nucleus."""
+    """Find which superpixels are nearly as dark as the lines: mitochondria beside the nucleus."""
     small = pieces[::WIDE_STEP, ::WIDE_STEP].ravel()
     grey = evidence.grey.ravel()
     n = np.maximum(np.bincount(small, minlength=len(area)), 1)
@@ -144,7 +144,7 @@ def _enclosed(
     evidence: SliceEvidence,
     config: NucleusConfig,
 ) -> Mask:
-    """Which superpixels the largest one surrounds, with as clear a line as an envelope has.
+    """Find which superpixels the largest one surrounds, with as clear a line as an envelope has.
 
     They lie in the neighbour's nucleus where a channel widens or was overlooked.
     """
@@ -222,7 +222,7 @@ def fill_but_folds(mask: Mask, lines: Lines, pixel_nm: float, config: NucleusCon
 def large_enough(
     area_px: NDArray[np.integer], evidence: SliceEvidence, config: NucleusConfig
 ) -> Mask:
-    """Which superpixels are more than noise; never the lines, number 0."""
+    """Find which superpixels are more than noise; never the lines, number 0."""
     large = area_px * evidence.pixel_nm**2 >= config.evidence.min_superpixel_um2 * 1e6
     large[0] = False
     return large

@@ -34,7 +34,7 @@ MAX_SWEEPS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """Where a nucleus starts.
+    """Seed of a nucleus.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def best_seed(
 
 
 def seed_clarity(evidence: Evidence, z: int, outline: Outline, config: NucleusConfig) -> float:
-    """How sure a seed is: a dark line around, smooth inside, and seen in the next slices."""
+    """Rate a seed: a dark line around, smooth inside, and present in the next slices."""
     beside = [k for k in (z - 1, z + 1) if 0 <= k < len(evidence.blank)]
     beside = [k for k in beside if not evidence.blank[k]]
     if not beside:
@@ -192,7 +192,7 @@ class NucleusPath:
 
     @property
     def has_no_envelope(self) -> bool:
-        """Whether what was followed is a patch of cytoplasm or chromosomes, not a nucleus.
+        """Return whether what was followed is a patch of cytoplasm or chromosomes, not a nucleus.
 
         Its line is no clear one, and either it has lines inside, or what the line
         levels take for it differs.
@@ -291,7 +291,7 @@ class NucleusPath:
             plane[mask & (plane == 0)] = self.number
 
     def _fits(self, outline: Outline, z: int, *, gap: bool) -> bool:
-        """Whether there is an envelope, or the dark cap that ends the nucleus."""
+        """Return whether there is an envelope, or the dark cap that ends the nucleus."""
         if self.evidence.damaged[z]:
             return outline.likeness >= self.config.min_agreement_if_damaged
         if gap:

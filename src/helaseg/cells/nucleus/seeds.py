@@ -1,4 +1,4 @@
-"""Where a nucleus may start: superpixels of a slice that are large, wide and away from resin."""
+"""Seeds of nuclei: superpixels of a slice that are large, wide and away from resin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from helaseg.cells.nucleus.pieces import Pieces, grow, large_enough
 def find_seeds(
     evidence: SliceEvidence, centre_px: tuple[float, float], config: NucleusConfig
 ) -> list[Outline]:
-    """What each line level takes for the nucleus nearest to a point (y, x) of a slice."""
+    """Propose at each line level the nucleus nearest to a point (y, x) of a slice."""
     masks = []
     weight = _weight_around(centre_px, evidence.ridge.shape, config)
     for level in evidence.levels:
@@ -61,7 +61,7 @@ def nucleus_like_pieces(
 
 
 def centrality(mask: Mask, centre_px: tuple[float, float], config: NucleusConfig) -> float:
-    """How near a mask is to a point (y, x): 1 when it covers it, else a Gaussian."""
+    """Rate the distance of a mask to a point (y, x): 1 if it covers it, else a Gaussian."""
     box = window(mask, margin_px=0)
     if box is None:
         return 0.0

@@ -91,7 +91,7 @@ class NucleusResult:
 
     @property
     def found(self) -> bool:
-        """Whether there is a nucleus."""
+        """Return whether there is a nucleus."""
         return self.seed_slice >= 0
 
     @property
@@ -138,7 +138,7 @@ def segment_nucleus(
     config : NucleusConfig, optional
         Settings.
     background : BackgroundConfig, optional
-        How resin is told from cells.
+        Settings for the separation of resin from cells.
     seed_slice : int, optional
         Slice of the crop to start from; by default the clearest one near the
         target.

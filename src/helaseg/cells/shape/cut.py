@@ -1,4 +1,4 @@
-"""Which sides of a crop cut an object: one rule for flags and measures."""
+"""Sides of a crop that cut an object: one rule for flags and measures."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _TOPOLOGY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShapeConfig:
-    """How a cell is measured.
+    """Settings for the measures of a cell.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def describe_cell(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sizes:
-    """What is measured of nucleus and cell alike."""
+    """Measures that nucleus and cell have in common."""
 
     volume_um3: float = _NAN
     surface_um2: float = _NAN

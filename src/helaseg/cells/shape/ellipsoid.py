@@ -88,7 +88,7 @@ class Ellipsoid:
         return 1 / np.linalg.norm(local / np.asarray(self.half_axes_nm), axis=-1)
 
     def plane_mask(self, grid: Grid, z: int) -> NDArray[np.bool_]:
-        """Which voxels of one slice of a grid have their centre inside, shape (Y, X)."""
+        """Find which voxels of one slice of a grid have their centre inside, shape (Y, X)."""
         axes = np.asarray(self.axes)
         form = axes.T @ np.diag(1 / np.asarray(self.half_axes_nm) ** 2) @ axes
         dz, y, x = (

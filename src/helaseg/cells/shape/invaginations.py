@@ -31,7 +31,7 @@ _LEAST_OPENING_FACES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvaginationConfig:
-    """What counts as an invagination.
+    """Settings that decide what counts as an invagination.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def _close(solid: Mask, radius_nm: float, size: ZYX) -> Mask:
 
 
 def _measure_piece(piece: Mask, outside: Mask, grid: Grid, corner_vx: list[int]) -> dict[str, Any]:
-    """What an `Invagination` says of a piece, but its number and volume."""
+    """Measure a piece as an `Invagination`, without its number and volume."""
     size = np.asarray(grid.voxel_size_nm)
     openings = _find_openings(piece, outside, grid)
     centroid = grid.to_nm(np.argwhere(piece).mean(axis=0) + corner_vx)

@@ -96,14 +96,14 @@ def surface_area_um2(mask: NDArray[np.bool_], grid: Grid, *, ruler_nm: float = R
 
 
 def _window(box: Roi, reach: NDArray[np.int64], shape: tuple[int, ...]) -> Roi:
-    """Where pairs start: up to a reach away, but not beyond a border that cuts the object."""
+    """Find where pairs start: up to a reach away, but not beyond a border that cuts the object."""
     start = [a - r if a else 0 for a, r in zip(box.start, reach.tolist(), strict=True)]
     stop = [b + r if b < n else n for b, n, r in zip(box.stop, shape, reach.tolist(), strict=True)]
     return Roi(start=tuple(start), stop=tuple(stop))  # type: ignore[arg-type]
 
 
 def touches_border(box: Roi, shape: tuple[int, ...]) -> bool:
-    """Whether a box reaches a side of the array: what it holds may be cut."""
+    """Return whether a box reaches a side of the array: what it holds may be cut."""
     return min(box.start) == 0 or any(b == n for b, n in zip(box.stop, shape, strict=True))
 
 

@@ -15,7 +15,7 @@ from helaseg.image.components import find_components
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """How a mask hangs together.
+    """Topology of a mask.
 
     Parameters
     ----------
