@@ -29,7 +29,6 @@ from helaseg.io import (
     write_tiff_slices,
 )
 from helaseg.io.units import nm_per_unit
-from helaseg.io.volumes import JOB_MARK
 
 ZERO = np.zeros((3, 8, 9), np.uint8)
 
@@ -267,7 +266,6 @@ def test_a_job_notes_where_its_input_lies_and_when(tmp_path, monkeypatch):
 
 
 def test_an_output_folder_is_no_image(tmp_path):
-    assert JOB_MARK == JOURNAL_NAME
     write_tiff_slices(
         tmp_path / "phantom" / "image",
         ZERO,

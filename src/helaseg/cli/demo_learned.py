@@ -14,6 +14,7 @@ import numpy as np
 from helaseg.core.grid import Roi
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume, Volume
+from helaseg.core.words import counted
 from helaseg.deep.train_config import TrainConfig
 from helaseg.deep.unet_config import UNetConfig
 from helaseg.errors import OutputExistsError
@@ -161,7 +162,7 @@ def compare_with_network(
     io.write_comparison(comparison, scored, verdict=sentences, inputs=inputs)
     page = write_comparison_report(comparison / "report.html", scored, image=image, inputs=inputs)
     yield (
-        f"a U-Net trained on {len(examples)} other {'cell' if len(examples) == 1 else 'cells'} in "
+        f"a U-Net trained on {counted(len(examples), 'other cell')} in "
         f"{trained.seconds:.0f} s, compared on cell {held}, which it has not seen:"
     )
     yield from sentences

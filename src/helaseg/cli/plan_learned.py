@@ -16,6 +16,7 @@ import numpy as np
 
 from helaseg.cli.plan import as_bytes, as_time
 from helaseg.core.volume import Volume
+from helaseg.core.words import counted
 from helaseg.deep.grey import grey_scale
 from helaseg.deep.predict_config import Fusion, PredictConfig
 from helaseg.deep.resample import ResampledArray
@@ -139,7 +140,7 @@ def _cells_line(what: str, examples: Sequence[Example]) -> str:
     n_slices = sum(int(np.count_nonzero(e.weight.any(axis=(1, 2)))) for e in examples)
     n_voxels = sum(e.n_known for e in examples)
     return (
-        f"{what:<10}{len(cells)} {'cell' if len(cells) == 1 else 'cells'} ({', '.join(cells)}), "
+        f"{what:<10}{counted(len(cells), 'cell')} ({', '.join(cells)}), "
         f"{n_slices} labelled slices, {n_voxels / 1e6:.3g} million labelled voxels"
     )
 

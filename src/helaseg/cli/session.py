@@ -128,10 +128,11 @@ def _write_line(text: str) -> None:
 @contextmanager
 def _bars(common: CommonOptions, *, closely: bool) -> Iterator[Progress | None]:
     """Bars on stderr while it is a terminal, else lines."""
-    if common.quiet or common.dry_run:
+    seen = sys.stderr.isatty()
+    if common.quiet or (common.dry_run and not seen):
         yield None
         return
-    if not sys.stderr.isatty():
+    if not seen:
         with ProgressLines(_write_line, intervals_s=CLOSE_S if closely else SPARSE_S) as spoken:
             yield spoken
         return

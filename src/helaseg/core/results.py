@@ -17,6 +17,7 @@ from helaseg._threads import usable_cores
 from helaseg._version import __version__
 from helaseg.core.objects import CellFlag
 from helaseg.core.volume import LabelVolume
+from helaseg.core.words import counted
 
 #: Class labels of `labels.tif` (the contract of the command line).
 CLASS_NAMES = {
@@ -26,6 +27,8 @@ CLASS_NAMES = {
     3: "nuclear envelope",
     4: "other cells",
 }
+#: File in every output folder that lists the finished pieces of work.
+JOURNAL_NAME = "journal.jsonl"
 #: Thickness of the band of class 3 (Spiers et al. 2021, doi:10.1111/tra.12789).
 ENVELOPE_NM = 70.0
 
@@ -236,9 +239,7 @@ class SegmentationResult:
 
 def machine_name() -> str:
     """System, architecture and cores of this machine."""
-    n = usable_cores()
-    cores = "1 core" if n == 1 else f"{n} cores"
-    return f"{platform.system()} {platform.machine()}, {cores}"
+    return f"{platform.system()} {platform.machine()}, {counted(usable_cores(), 'core')}"
 
 
 def installed_versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg.core.grid import Grid, Roi
+from helaseg.core.lazy import SliceBySlice
 from helaseg.errors import ParameterError
 
 
@@ -71,38 +73,15 @@ class _Window:
         return self.base[tuple(moved)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Padded:
-    """A lazy box that may stick out of an array; zero outside."""
-
-    base: Sliceable
-    roi: Roi
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.roi.shape
-
-    @property
-    def dtype(self) -> Any:
-        return self.base.dtype
-
-    def __getitem__(self, index: Any) -> Any:
-        keys = index if isinstance(index, tuple) else (index,)
-        z, rest = keys[0], keys[1:]
-        if isinstance(z, slice):
-            planes = [self._plane(k) for k in range(self.shape[0])[z]]
-            stack = np.stack(planes) if planes else np.zeros((0, *self.shape[1:]), self.dtype)
-            return stack[(slice(None), *rest)]
-        return self._plane(range(self.shape[0])[int(z)])[rest]
-
-    def _plane(self, z: int) -> NDArray[Any]:
-        plane = np.zeros(self.shape[1:], self.dtype)
-        inside = self.roi.intersect(Roi(start=(0, 0, 0), stop=self.base.shape))  # type: ignore[arg-type]
-        there = z + self.roi.start[0]
-        if inside.start[0] <= there < inside.stop[0] and not inside.is_empty:
-            here = inside.shift([-a for a in self.roi.start]).slices
-            plane[here[1:]] = np.asarray(self.base[(there, *inside.slices[1:])])
-        return plane
+def _padded_slice(base: Sliceable, roi: Roi, z: int) -> NDArray[Any]:
+    """Slice z of a box that may stick out of an array; zero outside."""
+    plane = np.zeros(roi.shape[1:], base.dtype)
+    inside = roi.intersect(Roi(start=(0, 0, 0), stop=base.shape))  # type: ignore[arg-type]
+    there = z + roi.start[0]
+    if inside.start[0] <= there < inside.stop[0] and not inside.is_empty:
+        here = inside.shift([-a for a in roi.start]).slices
+        plane[here[1:]] = np.asarray(base[(there, *inside.slices[1:])])
+    return plane
 
 
 def _check_data(kind: str, data: Sliceable, grid: Grid, *, shape: tuple[int, ...]) -> None:
@@ -189,7 +168,9 @@ class Volume:
         """A lazy box that may stick out of the volume; what lies outside is 0."""
         if roi.clip(self.grid.shape) == roi:
             return self.crop(roi)
-        return Volume(data=_Padded(self.data, roi), grid=self.grid.crop(roi), name=self.name)
+        draw = partial(_padded_slice, self.data, roi)
+        data = SliceBySlice(shape=roi.shape, dtype=np.dtype(self.data.dtype), draw=draw)
+        return Volume(data=data, grid=self.grid.crop(roi), name=self.name)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the result of `read`, for `numpy.asarray`."""

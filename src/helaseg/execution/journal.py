@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from helaseg._checksums import digest_of_all, files_of
-from helaseg.core.results import plain_value
+from helaseg.core.results import JOURNAL_NAME, plain_value
 from helaseg.errors import DataFormatError, JobError, OutputExistsError, ParameterError
 
 #: Name of the journal in an output folder.
-JOURNAL_NAME = "journal.jsonl"
 
 try:
     import fcntl

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from helaseg.core.results import JOURNAL_NAME
 from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError, ParameterError
 from helaseg.io.declared_size import check_declared_size
@@ -19,8 +20,6 @@ from helaseg.io.units import Geometry
 
 #: Files of which one lies in every zarr folder.
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
-#: File in every output folder of a command (`helaseg.execution.JOURNAL_NAME`).
-JOB_MARK = "journal.jsonl"
 _MRC_ENDINGS = (".mrc", ".rec", ".map")
 
 
@@ -116,7 +115,7 @@ def _open(
 
 
 def _open_slices(folder: Path, *, allow_gaps: bool) -> tuple[LazyArray, Geometry, tuple[int, ...]]:
-    if (folder / JOB_MARK).is_file():
+    if (folder / JOURNAL_NAME).is_file():
         msg = (
             f"{folder} is an output folder of helaseg, not an image; give the image, or one "
             "of the crops (rois/roi_.../raw)"

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helaseg._validate import check_positive, check_range, check_shape_match
 from helaseg.core.comparison import PairedDifference
+from helaseg.core.words import counted
 from helaseg.errors import ParameterError
 
 #: With five pairs the smallest two-sided p of a signed-rank test is 1/16: it can show nothing.
@@ -82,8 +83,7 @@ def paired_difference(
     check_range("confidence", confidence, 0, 1)
     known = np.isfinite(a) & np.isfinite(b)
     change = a[known] - b[known]
-    slices = "slice" if change.size == 1 else "slices"
-    few = f"only {change.size} {slices}, at least {LEAST_SLICES} are needed"
+    few = f"only {counted(change.size, 'slice')}, at least {LEAST_SLICES} are needed"
     few = few if change.size < LEAST_SLICES else ""
     low = high = p_value = math.nan
     block, no_test = 1, few

@@ -23,6 +23,7 @@ from helaseg.core.comparison import (
 from helaseg.core.grid import Grid
 from helaseg.core.scores import Score, ScoreTable
 from helaseg.core.volume import LabelVolume, Volume
+from helaseg.core.words import counted
 from helaseg.errors import ParameterError
 from helaseg.execution import Progress
 from helaseg.metrics import evaluate, match_instances, paired_difference
@@ -183,9 +184,8 @@ def split_slices(present: Sequence[int], pole_fraction: float, *, depth: int) ->
     """
     n_pole = int(pole_fraction * len(present) + 1e-9)
     if n_pole == 0:
-        slices = "slice" if len(present) == 1 else "slices"
         reason = (
-            f"{len(present)} {slices} with truth, too few to part off poles of "
+            f"{counted(len(present), 'slice')} with truth, too few to part off poles of "
             f"{100 * pole_fraction:g} %"
         )
         return SliceSplit(reason=reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from helaseg.core.results import Provenance, SegmentationResult
 from helaseg.core.scores import ScoreTable
 from helaseg.core.volume import Volume
 from helaseg.errors import DataFormatError
-from helaseg.execution import WorkerPool, make_executor
+from helaseg.execution import WorkerPool, make_executor, ordered_map
 from helaseg.io import CellRow, atomic_path, read_segmentation
 from helaseg.report import style, tables
 from helaseg.report.cell_figure import plot_cell_shape
@@ -263,7 +264,8 @@ class _Drawn:
     problem: str = ""
 
 
-def _draw_cell(folder: Path | None, *, name: str, few: bool) -> _Drawn:
+def _draw_cell(cell: tuple[str, Path | None], *, few: bool) -> _Drawn:
+    name, folder = cell
     result, problem = _read_cell(folder)
     if folder is None or result is None:
         return _Drawn(problem=problem)
@@ -282,13 +284,10 @@ def _draw_cell(folder: Path | None, *, name: str, few: bool) -> _Drawn:
 
 def _cells(run: RunFolder, executor: WorkerPool) -> list[dict[str, Any]]:
     few = len(run.cells) <= _FULL_SECTIONS
-    waiting = [
-        executor.submit(_draw_cell, run.cell_folders.get(row.id), name=f"Cell {row.id}", few=few)
-        for row in run.cells
-    ]
+    named = [(f"Cell {row.id}", run.cell_folders.get(row.id)) for row in run.cells]
+    drawn_cells = ordered_map(executor, partial(_draw_cell, few=few), named)
     cells = []
-    for row, future in zip(run.cells, waiting, strict=True):
-        shown = future.result()
+    for row, shown in zip(run.cells, drawn_cells, strict=True):
         section, flags = shown.section, row.flags | shown.flags
         cells.append(
             {

@@ -78,7 +78,7 @@ def _ranking(comparison: Comparison) -> Iterator[str]:
     words = metric_words(metric)
     order = _ranked(comparison, metric, "volume")
     doubt = " without voxels in doubt" if comparison.main_doubt == "left out" else ""
-    subject = f"{comparison.subject}, {len(comparison.slices)} {_plural(comparison.slices)}{doubt}"
+    subject = f"{comparison.subject}, {counted(len(comparison.slices), 'slice')}{doubt}"
     if not order:
         score = next(iter(comparison.table(comparison.methods[0]).select(metric=metric)))
         yield f"No method has a {words} ({subject}): {score.undefined}."
@@ -208,8 +208,7 @@ def _slices(comparison: Comparison) -> Iterator[str]:
             if n:
                 where = "with" if metric == "n_missing_slices" else "without"
                 something = "" if metric == "n_missing_slices" else " something"
-                slices = "slice" if n == 1 else "slices"
-                yield f"{name} {what}{something} in {n} {slices} {where} truth."
+                yield f"{name} {what}{something} in {counted(n, 'slice')} {where} truth."
 
 
 def _cost_sentences(comparison: Comparison) -> Iterator[str]:
@@ -242,10 +241,6 @@ def _cost_words(cost: MethodCost) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _plural(items: Sequence[object]) -> str:
-    return "slice" if len(items) == 1 else "slices"
 
 
 def _listed(words: Sequence[str]) -> str:
