@@ -82,8 +82,8 @@ def segment_cell(
     )
     evidence = collect_evidence(
         crop,
-        config=nucleus.evidence,
-        background=nucleus.background,
+        config=nucleus.evidence_config,
+        background=nucleus.background_config,
         executor=executor,
         progress=progress,
     ).membranes

@@ -202,8 +202,7 @@ def crop(
                     f"{image.data.dtype} grey values are brought to 0 to 255; labels do not "
                     "survive that ('helaseg compare' cuts label images by itself)"
                 )
-            before = set((out / "rois").glob("roi_*"))
-            n_cut = crop_noted(
+            n_cut, n_removed = crop_noted(
                 grey,
                 rows,
                 out,
@@ -216,9 +215,7 @@ def crop(
                 executor=threads,
                 progress=work.progress,
             )
-            left = before - set((out / "rois").glob("roi_*"))
-            n_gone = sum(int(folder.name.split("_")[1]) not in listed for folder in left)
-        gone = f", {n_gone} of cells that the table drops removed" if n_gone else ""
+        gone = f", {n_removed} of cells that the table drops removed" if n_removed else ""
         work.say(
             f"{counted(n_cut, 'box')} cut, {len(rows) - n_cut} were there{gone}: {out / 'rois'}"
         )

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,6 +191,13 @@ def cut_boxes(
             file.discard()
 
 
+class CropCounts(NamedTuple):
+    """Numbers of the boxes that were cut, and of crops of dropped cells that were removed."""
+
+    n_cut: int
+    n_removed: int
+
+
 def crop_noted(
     volume: Volume,
     cells: Sequence[CellRow],
@@ -204,7 +211,7 @@ def crop_noted(
     mask: LabelVolume | None = None,
     executor: WorkerPool | None = None,
     progress: Progress | None = None,
-) -> int:
+) -> CropCounts:
     """Cut the boxes that are not there yet, note each in the journal, write the checksums of all.
 
     Parameters
@@ -223,8 +230,7 @@ def crop_noted(
 
     Returns
     -------
-    int
-        How many boxes were cut.
+    CropCounts
     """
     prefix = f"{job}/crop/"
     masked = None if mask is None else input_state(mask)
@@ -233,7 +239,9 @@ def crop_noted(
     kept = {f"{prefix}{k}" for k in ((c.id for c in cells) if listed is None else listed)}
     # A box that was edited takes the place of the earlier one.
     journal.remove_outputs(f"{prefix}{c.id}" for c in waiting)
-    journal.remove_outputs(k for k in journal.keys if k.startswith(prefix) and k not in kept)
+    dropped = [k for k in journal.keys if k.startswith(prefix) and k not in kept]
+    n_removed = sum(any(path.exists() for path in journal.outputs(k)) for k in dropped)
+    journal.remove_outputs(dropped)
     made = cut_boxes(
         volume, waiting, out, format=format, mask=mask, executor=executor, progress=progress
     )
@@ -256,7 +264,7 @@ def crop_noted(
         if all(path.exists() for path in journal.outputs(key)):
             digests |= journal.values(key)["sha256"]
     write_manifest(out / MANIFEST_NAME, digests)
-    return len(waiting)
+    return CropCounts(n_cut=len(waiting), n_removed=n_removed)
 
 
 def warn_of_other_labels(mask: LabelVolume, cells: Iterable[CellRow]) -> None:

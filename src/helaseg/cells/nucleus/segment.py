@@ -72,7 +72,7 @@ class NucleusResult:
         Where the target cell was expected, z, y, x in voxels of `grid`.
     flags : CellFlag
         Flags that describe the resin.
-    evidence, background : EvidenceConfig, BackgroundConfig
+    evidence_config, background_config : EvidenceConfig, BackgroundConfig
         Settings of the evidence that the nuclei were followed in.
     """
 
@@ -86,8 +86,8 @@ class NucleusResult:
     resin_threshold: float | None
     target_vx: tuple[float, float, float]
     flags: CellFlag = CellFlag.NONE
-    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
-    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    evidence_config: EvidenceConfig = field(default_factory=EvidenceConfig)
+    background_config: BackgroundConfig = field(default_factory=BackgroundConfig)
 
     @property
     def found(self) -> bool:
@@ -325,6 +325,6 @@ def follow_nuclei(
         resin_threshold=evidence.resin_threshold,
         target_vx=goal,
         flags=evidence.flags,
-        evidence=evidence.config,
-        background=evidence.background,
+        evidence_config=evidence.config,
+        background_config=evidence.background,
     )
