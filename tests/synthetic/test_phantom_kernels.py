@@ -12,6 +12,7 @@ from scipy import ndimage
 from helaseg._kernels import phantom as kernels
 from helaseg._kernels import phantom_grey
 from helaseg._kernels._jit import python_form
+from helaseg._kernels.phantom_grey import Content, Depths, Look, Noise, Truth
 from helaseg.synthetic.geometry import NoiseField, depth_nm, surface_points
 
 FORMS = [lambda k: k, python_form]
@@ -244,46 +245,56 @@ def test_film_grain_is_normal_correlated_over_one_pixel():
 def shade_arguments(shape, rng):
     planes = [rng.normal(0, 200, shape).astype(np.float32) for _ in range(3)]
     s1 = np.maximum(planes[0], planes[1])
-    s2 = np.minimum(planes[0], planes[1])
     owner = rng.integers(0, 3, shape).astype(np.uint16)
     owner[owner == 0] = 1
-    depth = np.minimum(planes[2], s1 - 130).astype(np.float32)
-    organ = rng.normal(0, 50, shape).astype(np.float32)
-    index = rng.integers(0, 9, shape).astype(np.int32)
-    along = rng.uniform(0, 500, shape).astype(np.float32)
-    kind = np.arange(9, dtype=np.int32)
-    home = np.array([1, 1, 2, 2, 1, 1, 0, 0, 1], np.int32)
-    number = np.array([9, 0, 0, 0, 0, 0, 0, 0, 0], np.int32)
-    noise = [rng.normal(size=shape).astype(np.float32) for _ in range(8)]
-    outputs = [np.empty(shape, np.float32)] + [np.empty(shape, np.uint16) for _ in range(4)]
     graze = [rng.uniform(0, 20, shape).astype(np.float32) for _ in range(2)]
-    inputs = [s1, s2, s1.copy(), owner, depth, *graze, organ, index, along]
-    inputs += [kind, home, number, *noise]
-    return [*inputs, 10.0, 40.0, 35.0, 600.0, 201.5, 1.0, *outputs], outputs
+    depths = Depths(
+        s1=s1,
+        s2=np.minimum(planes[0], planes[1]),
+        bare=s1.copy(),
+        owner=owner,
+        nucleus=np.minimum(planes[2], s1 - 130).astype(np.float32),
+        graze_cell=graze[0],
+        graze_nucleus=graze[1],
+    )
+    content = Content(
+        depth=rng.normal(0, 50, shape).astype(np.float32),
+        along=rng.uniform(0, 500, shape).astype(np.float32),
+        index=rng.integers(0, 9, shape).astype(np.int32),
+        kind=np.arange(9, dtype=np.int32),
+        home=np.array([1, 1, 2, 2, 1, 1, 0, 0, 1], np.int32),
+        number=np.array([9, 0, 0, 0, 0, 0, 0, 0, 0], np.int32),
+    )
+    noise = Noise(*(rng.normal(size=shape).astype(np.float32) for _ in Noise._fields))
+    look = Look(10.0, 40.0, 35.0, 600.0, 201.5, 1.0)
+    grey, truth = np.empty(shape, np.float32), Truth(*(np.empty(shape, np.uint16) for _ in "cnem"))
+    return depths, content, noise, look, grey, truth
 
 
 @pytest.mark.parametrize("shape", [(25, 31), (1, 40), (40, 1), (0, 4)])
 def test_shade_is_the_same_compiled_and_as_python(shape):
-    arguments, compiled = shade_arguments(shape, np.random.default_rng(3))
+    *_, grey, truth = arguments = shade_arguments(shape, np.random.default_rng(3))
     phantom_grey.shade(*arguments)
-    arguments, plain = shade_arguments(shape, np.random.default_rng(3))
+    *_, plain_grey, plain_truth = arguments = shade_arguments(shape, np.random.default_rng(3))
     python_form(phantom_grey.shade)(*arguments)
-    np.testing.assert_allclose(compiled[0], plain[0], atol=1e-2)
-    for a, b in zip(compiled[1:], plain[1:], strict=True):
+    np.testing.assert_allclose(grey, plain_grey, atol=1e-2)
+    for a, b in zip(truth, plain_truth, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_shade_gives_truth_by_the_depths_alone(rng):
-    arguments, (grey, cell, nucleus, envelope, mito) = shade_arguments((60, 60), rng)
+    depths, content, noise, look, grey, truth = arguments = shade_arguments((60, 60), rng)
     phantom_grey.shade(*arguments)
-    s1, s2, _, owner, depth, _, _, organ, index = arguments[:9]
-    between = 40.0 * (1 + np.clip(arguments[13], -0.5, 1.0))
-    room = np.minimum(s1, 0.5 * (s1 - s2 - between))
-    np.testing.assert_array_equal(cell, np.where(room > 0, owner, 0))
-    np.testing.assert_array_equal(nucleus, np.where((room > 0) & (depth > 0), owner, 0))
-    np.testing.assert_array_equal(envelope, np.where((room > 0) & (abs(depth) <= 35), owner, 0))
-    is_mito = (organ > 0) & (index == 0) & (owner == 1) & (room > 40) & (depth < -60)
-    np.testing.assert_array_equal(mito, np.where(is_mito, 9, 0))
+    between = 40.0 * (1 + np.clip(noise.rough, -0.5, 1.0))
+    room = np.minimum(depths.s1, 0.5 * (depths.s1 - depths.s2 - between))
+    owner, depth = depths.owner, depths.nucleus
+    np.testing.assert_array_equal(truth.cell, np.where(room > 0, owner, 0))
+    np.testing.assert_array_equal(truth.nucleus, np.where((room > 0) & (depth > 0), owner, 0))
+    band = (room > 0) & (abs(depth) <= 35)
+    np.testing.assert_array_equal(truth.envelope, np.where(band, owner, 0))
+    mitochondria = (content.depth > 0) & (content.index == 0)
+    mitochondria &= (owner == 1) & (room > 40) & (depth < -60)
+    np.testing.assert_array_equal(truth.mitochondria, np.where(mitochondria, 9, 0))
     assert np.isfinite(grey).all()
 
 

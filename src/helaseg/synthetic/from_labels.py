@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from helaseg._kernels.phantom_grey import Depths
 from helaseg.core.grid import Grid
 from helaseg.core.volume import LabelVolume
 from helaseg.errors import ParameterError
@@ -16,7 +17,7 @@ from helaseg.synthetic.geometry import NoiseField, extent_nm, make_fields
 from helaseg.synthetic.label_depths import LabelDepths
 from helaseg.synthetic.label_rooms import label_organelles
 from helaseg.synthetic.organelles import Organelles
-from helaseg.synthetic.paint import BAND_ROWS, FRAME, Depths, RenderedSlice, paint_band
+from helaseg.synthetic.paint import BAND_ROWS, FRAME, Band, RenderedSlice, paint_band
 from helaseg.synthetic.phantom import Phantom, draw_phantom
 from helaseg.synthetic.textures import TextureConfig
 
@@ -162,17 +163,17 @@ def _draw_slice(
     step_z, step_y, step_x = grid.voxel_size_nm
     n_rows = grid.shape[1]
     for start in range(0, n_rows, BAND_ROWS):
-        band = _framed(whole, start, min(start + BAND_ROWS, n_rows))
+        depths = _framed(whole, start, min(start + BAND_ROWS, n_rows))
         z_nm = (z + 0.5) * step_z
         y_nm, x_nm = (start - FRAME + 0.5) * step_y, (0.5 - FRAME) * step_x
         noise = {
             name: field.plane(
-                z_nm, y_nm, x_nm, (step_y, step_x), np.empty(band.s1.shape, np.float32)
+                z_nm, y_nm, x_nm, (step_y, step_x), np.empty(depths.s1.shape, np.float32)
             )
             for name, field in fields.items()
         }
-        at = (z_nm, y_nm, x_nm, step_y, step_x)
-        paint_band(band, noise, organelles, textures, 0.0, z, start, at, out)
+        band = Band(z, start, (z_nm, y_nm, x_nm, step_y, step_x))
+        paint_band(band, depths, noise, organelles, textures, 0.0, out)
 
 
 def _framed(depths: Depths, start: int, stop: int) -> Depths:
@@ -180,5 +181,4 @@ def _framed(depths: Depths, start: int, stop: int) -> Depths:
     n_rows, n_cols = depths.s1.shape
     rows = np.clip(np.arange(start - FRAME, stop + FRAME), 0, n_rows - 1)
     cols = np.clip(np.arange(-FRAME, n_cols + FRAME), 0, n_cols - 1)
-    planes = {name: getattr(depths, name)[rows][:, cols] for name in Depths.__slots__}
-    return Depths(**{name: np.ascontiguousarray(p) for name, p in planes.items()})
+    return Depths._make(np.ascontiguousarray(plane[rows][:, cols]) for plane in depths)

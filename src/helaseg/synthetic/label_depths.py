@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from helaseg._kernels.phantom_grey import Depths, Plane
 from helaseg.core.volume import LabelVolume
 from helaseg.image.distance import distance_transform
 from helaseg.image.filters import gaussian
-from helaseg.synthetic.paint import Depths, Plane
 
 #: In-plane smoothing of the signed distances (nm): the steps of pixels vanish.
 SMOOTH_NM = 15.0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._kernels import phantom as kernels
-from helaseg._kernels import phantom_grey
+from helaseg._kernels.phantom_grey import Content, Depths, Look, Noise, Truth, shade
 from helaseg.synthetic.organelles import Organelles
 from helaseg.synthetic.textures import TextureConfig
 
@@ -25,8 +25,6 @@ SHEET_NM = 600.0
 #: Largest factor on the gap between cells, see `phantom_grey.shade`.
 GAP_MOST = 2.0
 _FAR = np.float32(-1e6)
-
-Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,88 +59,84 @@ class RenderedSlice:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Depths:
-    """Depths in cells and nuclei on a band of rows: float32 planes in nm, with a frame.
+class Band(NamedTuple):
+    """The place of a band of rows.
 
     Parameters
     ----------
-    s1, s2 : ndarray
-        Depth below the surface of the nearest and of the second nearest cell.
-    bare : ndarray
-        Depth in the cells without their thin protrusions.
-    owner : ndarray of uint16
-        Id of the nearest cell.
-    nucleus : ndarray
-        Depth below the midline of the nuclear envelope of that cell.
-    graze_cell, graze_nucleus : ndarray
-        How much wider the membranes look where they run along the cut.
+    z, start : int
+        Its slice and its first row.
+    at : tuple of float
+        z, y and x of the first pixel of the frame, height and width of a pixel (nm).
     """
 
-    s1: Plane
-    s2: Plane
-    bare: Plane
-    owner: NDArray[np.uint16]
-    nucleus: Plane
-    graze_cell: Plane
-    graze_nucleus: Plane
+    z: int
+    start: int
+    at: tuple[float, float, float, float, float]
 
 
 def paint_band(
+    band: Band,
     depths: Depths,
-    noise: dict[str, Plane],
+    noise: dict[str, NDArray[np.float32]],
     organelles: Organelles,
     textures: TextureConfig,
     gap_nm: float,
-    z: int,
-    start: int,
-    at: tuple[float, float, float, float, float],
     out: RenderedSlice,
 ) -> None:
-    """Draw a band of slice `z` from row `start` on into `out`.
+    """Draw a band of rows into `out`.
 
     Parameters
     ----------
+    band : Band
+        Its place.
     depths : Depths
         Its geometry, with a frame of `FRAME` pixels.
     noise : dict of str to ndarray
         Planes of the noise fields, of the same shape.
     organelles : Organelles
-        What lies in cells and resin.
+        Capsules in cells and resin.
     textures : TextureConfig
-        What it looks like.
+        Their appearance.
     gap_nm : float
         Mean resin between near cells.
-    at : tuple of float
-        z, y and x of the first pixel of the frame, height and width of a pixel (nm).
     """
     shape = depths.s1.shape
-    organ = np.full(shape, _FAR, np.float32)
-    along = np.zeros(shape, np.float32)
-    index = np.full(shape, -1, np.int32)
-    kernels.draw_capsules(organelles.capsules, *at, 0.0, organ, index, along)
-    grey = np.empty(shape, np.float32)
-    truth = [np.empty(shape, np.uint16) for _ in range(3)]
-    mitochondria = np.empty(shape, out.mitochondria.dtype)
-    names = ("rough", "sheet", "breaks", "fine", "coarse", "slow", "flat", "blob")
-    arguments: list[Any] = [depths.s1, depths.s2, depths.bare, depths.owner, depths.nucleus]
-    arguments += [depths.graze_cell, depths.graze_nucleus, organ, index, along]
-    arguments += [organelles.kind, organelles.home, organelles.number]
-    arguments += [noise[name] for name in names]
-    pixel_nm = float(np.sqrt(at[3] * at[4]))
-    arguments += [pixel_nm, gap_nm, 0.5 * textures.envelope_nm, SHEET_NM]
-    arguments += [float(textures.resin_grey), float(textures.contrast), grey, *truth, mitochondria]
-    phantom_grey.shade(*arguments)
-    stop = start + shape[0] - 2 * FRAME
-    core = (slice(FRAME, -FRAME), slice(FRAME, -FRAME))
-    for target, plane in zip((out.cell, out.nucleus, out.envelope), truth, strict=True):
-        target[start:stop] = plane[core]
-    out.mitochondria[start:stop] = mitochondria[core]
-    grain, slope, gain, offset, lines = _exposure(textures, z)
-    inner = np.ascontiguousarray(grey[1:-1, 1:-1])
-    kernels.film(
-        textures.seed, z, start, inner, grain, slope, gain, offset, lines, out.image[start:stop]
+    content = Content(
+        depth=np.full(shape, _FAR, np.float32),
+        along=np.zeros(shape, np.float32),
+        index=np.full(shape, -1, np.int32),
+        kind=organelles.kind,
+        home=organelles.home,
+        number=organelles.number,
     )
+    kernels.draw_capsules(
+        organelles.capsules, *band.at, 0.0, content.depth, content.index, content.along
+    )
+    look = Look(
+        step=float(np.sqrt(band.at[3] * band.at[4])),
+        gap=gap_nm,
+        half_band=0.5 * textures.envelope_nm,
+        sheet_nm=SHEET_NM,
+        resin=float(textures.resin_grey),
+        contrast=float(textures.contrast),
+    )
+    grey = np.empty(shape, np.float32)
+    truth = Truth(
+        cell=np.empty(shape, np.uint16),
+        nucleus=np.empty(shape, np.uint16),
+        envelope=np.empty(shape, np.uint16),
+        mitochondria=np.empty(shape, out.mitochondria.dtype),
+    )
+    planes = Noise(**{name: noise[name] for name in Noise._fields})
+    shade(depths, content, planes, look, grey, truth)
+    rows = slice(band.start, band.start + shape[0] - 2 * FRAME)
+    for name, plane in truth._asdict().items():
+        getattr(out, name)[rows] = plane[FRAME:-FRAME, FRAME:-FRAME]
+    grain, slope, gain, offset, lines = _exposure(textures, band.z)
+    inner = np.ascontiguousarray(grey[1:-1, 1:-1])
+    seed, image = textures.seed, out.image[rows]
+    kernels.film(seed, band.z, band.start, inner, grain, slope, gain, offset, lines, image)
 
 
 def _exposure(textures: TextureConfig, z: int) -> tuple[float, float, float, float, float]:

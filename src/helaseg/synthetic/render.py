@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helaseg._kernels import phantom as kernels
+from helaseg._kernels.phantom_grey import Depths
 from helaseg.synthetic.drawing import Drawing
-from helaseg.synthetic.paint import BAND_ROWS, FRAME, GAP_MOST, Depths, RenderedSlice, paint_band
+from helaseg.synthetic.paint import BAND_ROWS, FRAME, GAP_MOST, Band, RenderedSlice, paint_band
 from helaseg.synthetic.scene import Scene
 
 #: Cytoplasm between nucleus and plasma membrane (nm).
@@ -103,7 +104,8 @@ def _render_band(scene: Scene, z: int, start: int, stop: int, out: RenderedSlice
         s1=s1, s2=s2, bare=bare, owner=owner, nucleus=depth, graze_cell=still, graze_nucleus=still
     )
     textures = config.textures(scene.damaged)
-    paint_band(depths, noise, scene.organelles, textures, config.gap_nm, z, start, at, out)
+    band = Band(z, start, at)
+    paint_band(band, depths, noise, scene.organelles, textures, config.gap_nm, out)
 
 
 def _box(
