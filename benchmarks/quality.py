@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py phantom          # 64 x 1536 x 1536, 8 cells
     python benchmarks/quality.py packed           # 12 cells, no resin between them
+    python benchmarks/quality.py twice            # cells found twice, and their flags
     python benchmarks/quality.py real             # needs HELASEG_REAL_DATA or ../shared/data
 
 Each part prints what it measured; nothing is asserted here (the tests do that).
@@ -63,6 +64,42 @@ def phantom(seeds=(0, 1), **settings) -> None:
             print(f"  all {name} voxels: {jaccard(truth[name] > 0, found[name] > 0):.4f}")
 
 
+def twice() -> None:
+    """Count the cells of phantoms that come as two tracks, and the flags that say so."""
+    from helaseg import CellFlag, make_phantom
+    from helaseg.execution import make_executor
+    from helaseg.pipelines.classical import detect
+
+    small = {"shape": (64, 800, 800), "voxel_size_nm": (50, 16, 16), "n_border_cells": 0}
+    coarse = {"shape": (100, 1024, 1024), "voxel_size_nm": (50, 20, 20)}
+    kinds = (
+        ("small", 25, {**small, "n_cells": 3}),
+        ("packed", 5, {"n_cells": 12, "packing": 1.0}),
+        ("dense", 4, {"n_cells": 12, "packing": 0.8}),
+        ("packed, 20 nm", 4, {**coarse, "n_cells": 8, "packing": 1.0}),
+    )
+    for name, n_seeds, settings in kinds:
+        n_cells = n_twice = n_flagged = n_false = 0
+        for seed in range(n_seeds):
+            made = make_phantom(seed=seed, **settings)
+            with make_executor("threads:2") as pool:
+                tracks = detect(made.image, executor=pool).tracks
+            cells = made.truth["cell"].data
+            flags: dict[int, list[bool]] = {}
+            for track in tracks:
+                inside = [int(cells[d.z, int(d.y), int(d.x)]) for d in track.detections]
+                owner = max(set(inside), key=inside.count)
+                flags.setdefault(owner, []).append(CellFlag.MAYBE_PART in track.flags)
+            n_cells += len(flags)
+            n_twice += sum(len(of_cell) > 1 for of_cell in flags.values())
+            n_flagged += sum(len(of_cell) > 1 and any(of_cell) for of_cell in flags.values())
+            n_false += sum(of_cell == [True] for of_cell in flags.values())
+        print(
+            f"{name}: {n_cells} cells, {n_twice} found twice, {n_flagged} of them flagged, "
+            f"{n_false} others flagged"
+        )
+
+
 def real_folder() -> Path:
     beside = HERE.parents[2] / "shared" / "data"
     folder = Path(os.environ.get("HELASEG_REAL_DATA", beside))
@@ -110,7 +147,7 @@ def real() -> None:
 
 
 if __name__ == "__main__":
-    parts = {"phantom": phantom, "packed": packed, "real": real}
+    parts = {"phantom": phantom, "packed": packed, "twice": twice, "real": real}
     chosen = sys.argv[1:] or ["phantom", "real"]
     unknown = [name for name in chosen if name not in parts]
     if unknown:
